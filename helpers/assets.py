@@ -1,0 +1,198 @@
+"""Which files the book works on, where each lies, and which edition of it is in use.
+
+Each of the three assets exists twice. The rendered one lies in this package. The photographic one
+is brought by `make data` into a folder of yours; `TRANSFER_LEARNING_DATA` moves that folder.
+
+The environment variable `EDITION` chooses, or the argument `edition`: `auto` (the default) takes
+the photographs where they are present and whole, `rendered` never does, and `photos` is `auto`
+that refuses to run without any.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
+
+EMBEDDED = Path(__file__).parent / "embedded"
+EDITIONS = ("auto", "rendered", "photos")
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+
+class Asset(NamedTuple):
+    """One asset of the edition in use."""
+
+    name: str
+    edition: str  # "rendered" or "photos"
+    path: Path
+    summary: str  # what it is, in a line
+
+
+class Photos(NamedTuple):
+    """How to bring and to know the photographic form of an asset."""
+
+    archive: str  # the name of the file to bring
+    url: str  # where its authors publish it
+    target: str  # what it becomes in the data folder
+    summary: str
+
+
+class Render(NamedTuple):
+    """The rendered form of an asset, in this package."""
+
+    path: Path
+    summary: str
+
+
+RENDERED = {
+    "ants_bees": Render(EMBEDDED / "ants_bees", "ray-traced ants and bees"),
+    "cifar10": Render(EMBEDDED / "cifar10", "ray-traced pictures of CIFAR-10's ten classes"),
+    "backbone": Render(
+        EMBEDDED / "resnet18_tiny_imagenet.safetensors", "ResNet-18 pretrained on Tiny ImageNet"
+    ),
+}
+PHOTOS = {
+    "ants_bees": Photos(
+        "hymenoptera_data.zip",
+        "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+        "hymenoptera_data",
+        "photographs of ants and bees",
+    ),
+    "cifar10": Photos(
+        "cifar-10-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "cifar-10-batches-py",
+        "CIFAR-10",
+    ),
+    "backbone": Photos(
+        "resnet18-f37072fd.pth",
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        "resnet18-f37072fd.pth",
+        "ResNet-18 pretrained on ImageNet",
+    ),
+}
+# SHA-256 of the sorted lines "SHA-256 of the file, two spaces, its path" of the 398 files.
+HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
+BACKBONE_SHA256 = "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c"
+
+
+def ants_bees(edition: str | None = None) -> Asset:
+    """Return the folder that holds `train` and `val`, with a folder a class in each."""
+    return resolve("ants_bees", edition)
+
+
+def cifar10(edition: str | None = None) -> Asset:
+    """Return the folder that torchvision's `CIFAR10` reads, or that of the rendered sheets."""
+    return resolve("cifar10", edition)
+
+
+def backbone(edition: str | None = None) -> Asset:
+    """Return the file that holds a pretrained ResNet-18."""
+    return resolve("backbone", edition)
+
+
+def resolve(name: str, edition: str | None = None) -> Asset:
+    """Find an asset in the edition asked for: the argument, else `EDITION`, else `auto`."""
+    edition = edition or os.environ.get("EDITION") or "auto"
+    if edition not in EDITIONS:
+        raise ValueError(f"edition is {edition!r}: choose one of {', '.join(EDITIONS)}")
+    if edition != "rendered" and is_whole(name):
+        photos = PHOTOS[name]
+        path = data_folder() if name == "cifar10" else data_folder() / photos.target
+        return Asset(name, "photos", path, photos.summary)
+    if edition == "photos" and not any(is_whole(other) for other in PHOTOS):
+        raise FileNotFoundError(f"no photographs in {data_folder()}: bring them with `make data`")
+    path, summary = RENDERED[name]
+    if name == "backbone" and sha256_of_file(path) != BACKBONE_SHA256:
+        raise ValueError(f"{path} is not what it should be: bring it back with `git restore`")
+    return Asset(name, "rendered", path, summary)
+
+
+def show_editions() -> None:
+    """Print what this run works on."""
+    for name in RENDERED:
+        asset = resolve(name)
+        print(f"{name:9}  {asset.edition:8}  {asset.summary}")
+
+
+def data_folder() -> Path:
+    """Return the folder that `make data` fills."""
+    return Path(
+        os.environ.get("TRANSFER_LEARNING_DATA")
+        or platformdirs.user_data_path("transfer-learning-hands-on")
+    )
+
+
+def is_whole(name: str, folder: Path | None = None) -> bool:
+    """Tell whether the photographic form of an asset is in `folder`, complete and unchanged."""
+    path = (folder or data_folder()) / PHOTOS[name].target
+    if not path.exists():
+        return False
+    if name == "ants_bees":
+        return sha256_of_folder(path) == HYMENOPTERA_SHA256
+    if name == "cifar10":
+        files = [
+            *CIFAR10.train_list,
+            *CIFAR10.test_list,
+            [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
+        ]
+        return all(check_integrity(path / file, md5) for file, md5 in files)
+    return sha256_of_file(path).startswith(path.stem.split("-")[-1])
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_folder(folder: Path) -> str:
+    """Return one SHA-256 of the names and the contents of all files under `folder`.
+
+    Files that begin with a dot, such as the .DS_Store of macOS, don't count.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("[!.]*")}
+    lines = [
+        f"{sha256_of_file(paths[name])}  {name}\n"
+        for name in sorted(paths)
+        if paths[name].is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def main() -> int:
+    """Run `python -m helpers.assets`: bring what is missing, or show what is in use."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.assets", description=main.__doc__)
+    parser.add_argument("command", choices=["bring", "status"])
+    parser.add_argument("--from", dest="source", help="a folder or an address with the archives")
+    args = parser.parse_args()
+    if args.command == "status":
+        show_editions()
+        print(f"photographs belong in {data_folder()}")
+        return 0
+    from helpers.bring import bring  # needed here only
+
+    results = []
+    for name, photos in PHOTOS.items():
+        try:
+            print(f"{photos.summary}: {bring(name, args.source)}")
+            results.append("brought")
+        except FileNotFoundError as error:
+            print(f"{photos.summary}: left out, {error}")
+        except (OSError, ValueError) as error:
+            print(f"{photos.summary}: failed, {error}", file=sys.stderr)
+            results.append("failed")
+    if "brought" not in results:
+        print("Nothing was brought. The rendered edition goes on working.", file=sys.stderr)
+    return 0 if set(results) == {"brought"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

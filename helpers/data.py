@@ -1,0 +1,152 @@
+"""From pictures to batches.
+
+The book's pictures are few and small, so each is decoded once and kept as uint8; every epoch
+augments and normalizes from there. That leaves nothing for loader workers to do: batches are the
+same on every machine, and no process has to be started, on Windows or elsewhere.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from helpers import assets
+from helpers.pictures import (
+    Pictures,
+    draw_per_class,
+    list_pictures,
+    open_picture,
+    read_archive,
+    read_sheets,
+)
+
+# The statistics of ImageNet, red, green, blue: what the backbones were trained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class Loaders(NamedTuple):
+    """The loaders of one data set, and what is needed to read its batches.
+
+    A batch is inputs `(B, 3, size, size)`, float32, normalized as `(pixels - mean) / std` with
+    pixels in [0, 1]; and labels `(B,)`, int64, indices into `class_names`.
+    """
+
+    train: DataLoader  # shuffled; to learn from
+    val: DataLoader  # to choose with
+    test: DataLoader | None  # to report on; None where the data set has no third part
+    class_names: list[str]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def ants_bees(*, edition: str | None = None, **options) -> Loaders:
+    """Load the ants and bees of the edition in use; `options` are those of `image_folders`."""
+    return image_folders(assets.ants_bees(edition).path, **options)
+
+
+def image_folders(
+    root: str | Path,
+    *,
+    size: int = 96,
+    batch_size: int = 16,
+    augment: bool = True,
+    seed: int = 0,
+) -> Loaders:
+    """Load `root/train/<class>/<picture>`, the same under `root/val`, and under `root/test` if any.
+
+    Training pictures are cropped at random to `size` × `size` pixels and mirrored half the time
+    (with `augment`); the others lose only their border. `seed` fixes the order of the batches.
+    """
+    root = Path(root)
+    crop = [v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)]
+    random_crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
+    found = {"train": None, "val": None, "test": None}
+    class_names = None
+    for split in found:
+        if split == "test" and not (root / split).is_dir():
+            continue
+        folder = list_pictures(root / split)
+        class_names = class_names or folder.classes
+        if folder.classes != class_names:
+            raise ValueError(
+                f"{root / split} has the classes {folder.classes}, training has {class_names}: "
+                f"give every part the same class folders"
+            )
+        steps = random_crop if augment and split == "train" else crop
+        pictures = [open_picture(path, short_side=2 * size) for path, _ in folder.samples]
+        found[split] = Pictures(pictures, folder.targets, v2.Compose([*steps, *normalize()]))
+    return make_loaders(**found, class_names=class_names, batch_size=batch_size, seed=seed)
+
+
+def cifar10(
+    *,
+    edition: str | None = None,
+    size: int = 32,
+    normalized: bool = True,
+    augment: bool = False,
+    batch_size: int = 100,
+    num_train: int | None = None,
+    seed: int = 0,
+) -> Loaders:
+    """Load CIFAR-10's ten classes of 32 × 32 pictures, enlarged to `size` × `size`.
+
+    A tenth of the training pictures of each class is set aside for validation; the test pictures
+    are CIFAR-10's own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only that
+    many training pictures, as many of each class. `seed` draws them, and orders the batches.
+    """
+    asset = assets.cifar10(edition)
+    read = read_sheets if asset.edition == "rendered" else read_archive
+    pictures, labels = read(asset.path, "train")
+    test_pictures, test_labels = read(asset.path, "test")
+
+    val, train = draw_per_class(labels, len(labels) // 10, seed)
+    if num_train is not None:
+        kept, _ = draw_per_class(labels[train], num_train, seed)
+        train = train[kept]
+    mean, std = (MEAN, STD) if normalized else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    enlarge = [v2.Resize(size)] if size != 32 else []
+    shift = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()] if augment else []
+    plain = v2.Compose([*enlarge, *normalize(mean, std)])
+    return make_loaders(
+        Pictures(pictures[train], labels[train].tolist(), v2.Compose([*shift, plain])),
+        Pictures(pictures[val], labels[val].tolist(), plain),
+        Pictures(test_pictures, test_labels.tolist(), plain),
+        class_names=list(assets.CIFAR10_CLASSES),
+        batch_size=batch_size,
+        seed=seed,
+        mean=mean,
+        std=std,
+    )
+
+
+def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> list[v2.Transform]:
+    """Return the two steps from uint8 pixels to what the network was trained on."""
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
+
+
+def make_loaders(
+    train: Dataset,
+    val: Dataset,
+    test: Dataset | None,
+    *,
+    class_names: list[str],
+    batch_size: int,
+    seed: int,
+    mean: tuple[float, float, float] = MEAN,
+    std: tuple[float, float, float] = STD,
+) -> Loaders:
+    """Shuffle the training part only, each epoch anew, from `seed`."""
+    train_loader = DataLoader(
+        train,
+        batch_size,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(seed),
+        drop_last=len(train) % batch_size == 1,  # BatchNorm can't normalize a single picture
+    )
+    val_loader = DataLoader(val, batch_size)
+    test_loader = None if test is None else DataLoader(test, batch_size)
+    return Loaders(train_loader, val_loader, test_loader, class_names, mean, std)

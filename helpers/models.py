@@ -1,0 +1,112 @@
+"""The network: build it, freeze it, put it in the right mode, count it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from helpers import assets
+
+
+def resnet18(
+    num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
+) -> nn.Module:
+    """Build a ResNet-18 with a new head for `num_classes`.
+
+    Input `(B, 3, H, W)`, float32, normalized with `data.MEAN` and `data.STD`; output the logits
+    `(B, num_classes)`. The head's weights are random, so seed first.
+
+    weights: "pretrained", the backbone of the edition in use; a file of weights; or None, random.
+    freeze: leave only the head trainable.
+
+    He et al., *Deep residual learning for image recognition*, 2016, arXiv:1512.03385.
+    """
+    model = torchvision.models.resnet18(weights=None)
+    if weights == "pretrained":
+        weights = assets.backbone().path
+    if weights is not None:
+        load_backbone(model, Path(weights))
+    if freeze:
+        freeze_parameters(model)
+    # A new module is trainable, whatever happened to the one that it replaces.
+    model.fc = nn.Linear(model.fc.in_features, num_classes)
+    return model
+
+
+def load_backbone(model: nn.Module, path: Path) -> None:
+    """Load the weights in `path` (.safetensors or .pth) into all of `model` but its head `fc`."""
+    if path.suffix == ".safetensors":
+        state = safetensors.torch.load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    backbone = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    missing, unexpected = model.load_state_dict(backbone, strict=False)
+    missing = [name for name in missing if not name.startswith("fc.")]
+    if missing or unexpected:
+        raise ValueError(
+            f"{path.name} does not fit this network: it lacks {missing[:3]} and brings "
+            f"{unexpected[:3]}; give the weights of the same architecture"
+        )
+
+
+def freeze_parameters(module: nn.Module) -> None:
+    """Take every parameter of `module` out of training."""
+    module.requires_grad_(False)
+
+
+def unfreeze_parameters(module: nn.Module) -> None:
+    """Put every parameter of `module` back into training."""
+    module.requires_grad_(True)
+
+
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """List the parameters that training may change: what an optimizer should be given."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Count the numbers in all parameters, and in the trainable ones."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return total, sum(parameter.numel() for parameter in trainable_parameters(model))
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put `model` in training mode, except its frozen parts.
+
+    `requires_grad=False` stops gradients, not BatchNorm: in training mode it goes on averaging the
+    batches into its running mean and variance, and a "frozen" network drifts. So a module that
+    has parameters, none of them trainable, stays in evaluation mode, with all that is inside it.
+    """
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put `model` in evaluation mode for a `with` block; then each module as it was before."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    """Copy every parameter and buffer of `module`, to compare with later."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def changed(module: nn.Module, before: dict[str, Tensor]) -> list[str]:
+    """Name the parameters and buffers of `module` that differ from a `snapshot`, by any bit."""
+    return [
+        name for name, value in module.state_dict().items() if not torch.equal(value, before[name])
+    ]

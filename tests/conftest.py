@@ -1,0 +1,57 @@
+"""What the tests share: small networks and small data, with a ragged last batch."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+matplotlib.use("Agg")
+
+
+def save_picture(path, width=40, height=30, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def cpu():
+    return torch.device("cpu")
+
+
+@pytest.fixture
+def criterion():
+    return nn.CrossEntropyLoss()
+
+
+@pytest.fixture
+def examples():
+    """Ten examples in three classes: with batches of four, the last holds two."""
+    return TensorDataset(torch.randn(10, 5), torch.arange(10) % 3)
+
+
+@pytest.fixture
+def loader(examples):
+    return DataLoader(examples, batch_size=4)
+
+
+@pytest.fixture
+def model():
+    """A network with a BatchNorm and a Dropout: in training mode it gives other logits."""
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path, monkeypatch):
+    """No test sees the photographs, or the edition, of whoever runs it."""
+    monkeypatch.setenv("TRANSFER_LEARNING_DATA", str(tmp_path / "photographs"))
+    monkeypatch.delenv("EDITION", raising=False)
