@@ -33,6 +33,14 @@ test: $(INSTALLED)
 	$(BIN)/pytest
 	EDITION=rendered $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
 
+# Chapters 4 and 5 on the real photographs, in short: that they run, not what they score.
+photos-check: $(INSTALLED)
+	@mkdir -p _build/photographs
+	for name in 04_ants_bees_finetuning 05_frozen_backbone; do \
+	  EDITION=photos $(BIN)/papermill notebooks/$$name.ipynb _build/photographs/$$name.ipynb \
+	    --cwd notebooks --no-progress-bar -p num_epochs 2 || exit 1; \
+	done
+
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab notebooks
 

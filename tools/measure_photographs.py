@@ -1,0 +1,105 @@
+"""Measure the book's trainings on the real photographs of ants and bees.
+
+    make data
+    python tools/measure_photographs.py --seeds 5 --epochs 25
+
+trains a frozen, a fine-tuned and a scratch-trained ResNet-18 as chapters 4 and 5 do. It writes what
+the page `book/photographs.md` shows: `book/photographs.csv` (a row a training) and
+`book/figures/photographs.svg` (accuracy by epoch). No photograph goes into either.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import assets, data
+from helpers.metrics import History
+from helpers.models import resnet18, trainable_parameters
+from helpers.runtime import get_device, seed_everything
+from helpers.training import fit
+
+BOOK = Path(__file__).parent.parent / "book"
+METHODS = {
+    "frozen": {"freeze": True},
+    "fine-tuned": {},
+    "from scratch": {"weights": None},
+}
+
+
+def train(method: str, seed: int, num_epochs: int) -> History:
+    """Train with the settings of chapters 4 and 5."""
+    seed_everything(seed)
+    loaders = data.ants_bees(size=64, batch_size=16, seed=seed)
+    device = get_device()
+    model = resnet18(len(loaders.class_names), **METHODS[method]).to(device)
+    optimizer = torch.optim.SGD(trainable_parameters(model), lr=0.002, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
+    criterion = nn.CrossEntropyLoss()
+    return fit(
+        model, loaders.train, loaders.val, criterion, optimizer, device,
+        num_epochs=num_epochs, scheduler=scheduler, verbose=False,
+    )  # fmt: skip
+
+
+def plot(histories: dict[str, list[History]], path: Path) -> None:
+    """Draw the mean validation accuracy of each method over its seeds, and their range."""
+    fig, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
+    for method, style in zip(histories, ("-", "--", ":"), strict=True):
+        accuracy = np.array([history.val_accuracy for history in histories[method]])
+        epochs = range(1, accuracy.shape[1] + 1)
+        (line,) = ax.plot(epochs, accuracy.mean(axis=0), style, label=method)
+        ax.fill_between(epochs, accuracy.min(0), accuracy.max(0), color=line.get_color(), alpha=0.2)
+    ax.set(xlabel="epoch", ylabel="validation accuracy", title="Mean and range over the seeds")
+    ax.legend()
+    fig.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Train every method with every seed; write the table and the figure."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--out", type=Path, default=BOOK, help="where to write (default: book)")
+    args = parser.parse_args()
+    if assets.ants_bees("photos").edition != "photos":
+        raise SystemExit("no photographs of ants and bees: bring them with `make data`")
+
+    histories: dict[str, list[History]] = {method: [] for method in METHODS}
+    rows = []
+    for seed in range(args.seeds):
+        for method in METHODS:
+            start = time.perf_counter()
+            history = train(method, seed, args.epochs)
+            histories[method].append(history)
+            best, last = max(history.val_accuracy), history.val_accuracy[-1]
+            seconds = time.perf_counter() - start
+            rows.append(
+                [method, seed, f"{best:.4f}", history.best_epoch, f"{last:.4f}", f"{seconds:.0f}"]
+            )
+            print(*rows[-1], flush=True)
+
+    (args.out / "figures").mkdir(exist_ok=True)
+    with (args.out / "photographs.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            [
+                "method",
+                "seed",
+                "best epoch's accuracy",
+                "best epoch",
+                "last epoch's accuracy",
+                "seconds",
+            ]
+        )
+        writer.writerows(rows)
+    plot(histories, args.out / "figures" / "photographs.svg")
+
+
+if __name__ == "__main__":
+    main()
