@@ -52,8 +52,8 @@ class Render(NamedTuple):
 
 
 RENDERED = {
-    "ants_bees": Render(EMBEDDED / "ants_bees", "ray-traced ants and bees"),
-    "cifar10": Render(EMBEDDED / "cifar10", "ray-traced pictures of CIFAR-10's ten classes"),
+    "ants_bees": Render(EMBEDDED / "ants_bees", "placeholder drawings of ants and bees"),
+    "cifar10": Render(EMBEDDED / "cifar10", "placeholder drawings of CIFAR-10's ten classes"),
     "backbone": Render(
         EMBEDDED / "resnet18_tiny_imagenet.safetensors", "ResNet-18 pretrained on Tiny ImageNet"
     ),

@@ -3,9 +3,11 @@
 import pytest
 import safetensors.torch
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from helpers import assets, data
 from helpers.features import extract_features
 from helpers.metrics import predict
 from helpers.models import (
@@ -99,8 +101,6 @@ def test_parameter_counts(num_classes, total, trainable):
 
 
 def test_the_embedded_backbone_is_loaded_whole():
-    from helpers import assets
-
     stored = safetensors.torch.load_file(assets.backbone("rendered").path)
     model = resnet18(2)
     for name, value in model.state_dict().items():
@@ -141,6 +141,33 @@ def test_a_head_on_features_gives_the_logits_of_the_whole_network(pictures, cpu)
     logits, labels = predict(model, loader, cpu)
     torch.testing.assert_close(model.fc(features.tensors[0]).detach(), logits, rtol=0, atol=1e-5)
     assert torch.equal(labels, features.tensors[1])
+
+
+def test_a_trained_head_is_as_good_as_logistic_regression(criterion, cpu):
+    """Ten classes, one backbone: our head and scikit-learn's differ by no more than noise."""
+    loaders = data.cifar10(edition="rendered", size=32)
+    backbone = resnet18(10, weights=assets.backbone("rendered").path)
+    train = extract_features(backbone, loaders.train, cpu)
+    val = extract_features(backbone, loaders.val, cpu)
+    test = extract_features(backbone, loaders.test, cpu)
+    x, y = test.tensors
+
+    oracle = LogisticRegression(C=0.1, max_iter=1000).fit(*(t.numpy() for t in train.tensors))
+    theirs = torch.from_numpy(oracle.predict(x.numpy())) == y
+
+    head = nn.Linear(512, 10)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    shuffled = DataLoader(train, 64, shuffle=True)
+    fit(
+        head, shuffled, DataLoader(val, 64), criterion, optimizer, cpu, num_epochs=30, verbose=False
+    )
+    ours = head(x).argmax(dim=1) == y
+
+    only_ours = (ours & ~theirs).sum().item()
+    only_theirs = (theirs & ~ours).sum().item()
+    assert 0.3 < theirs.float().mean() < 0.98  # neither hopeless nor trivial
+    # McNemar: if both are equally good, the difference has this standard deviation
+    assert abs(only_ours - only_theirs) <= 1.96 * (only_ours + only_theirs) ** 0.5 + 1
 
 
 def test_training_the_head_on_features_is_training_the_frozen_network(pictures, criterion, cpu):

@@ -1,0 +1,27 @@
+"""A Sphinx extension: the built site asks no other host for anything.
+
+Jupyter Book puts the scripts of Thebe on every page, which come from a CDN. The book has no use for
+them, so they are taken off. MathJax is served from a folder beside `_static`: Jupyter Book would
+add every script under `_static` to every page.
+"""
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+SERVED = Path(__file__).parent / "static" / "served"
+
+
+def take_off_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Keep every script and style sheet of a page but Thebe's."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context.get(kind, []) if "thebe" not in str(file)]
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect the extension."""
+    app.connect("html-page-context", take_off_thebe, priority=900)
+    app.connect(
+        "builder-inited", lambda app: app.config.html_static_path.append(str(SERVED)), priority=1
+    )
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
