@@ -132,6 +132,7 @@ def plot_confusion(
     n = len(class_names)
     counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n)
     ax.imshow(counts.numpy(), cmap="Blues")
+    ax.grid(visible=False)
     for row in range(n):
         for column in range(n):
             dark = counts[row, column] > counts.max() / 2

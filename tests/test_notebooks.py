@@ -76,3 +76,15 @@ def test_nothing_is_left_unfinished(notebook):
 def test_parameters_are_in_one_cell_at_most(notebook):
     tagged = [c for c in code_cells(notebook) if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) <= 1
+
+
+def test_numbers_said_of_the_photographs_are_those_measured():
+    """The prose quotes book/photographs.csv, which tools/measure_photographs.py writes."""
+    measured = (ROOT / "book" / "photographs.csv").read_text("utf8")
+    quoted = []
+    for path in PATHS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            if "{admonition} On photographs" in cell.source:
+                quoted += re.findall(r"0\.\d{3}", cell.source)
+    assert quoted
+    assert not [number for number in quoted if number not in measured]

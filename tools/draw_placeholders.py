@@ -45,8 +45,8 @@ class Turtle:
     def __init__(self, image: Image.Image, r: random.Random, scale: float, turn: float):
         """Place the body somewhere near the middle."""
         self.draw, self.scale, self.turn = ImageDraw.Draw(image), scale, turn
-        self.x = image.width * r.uniform(0.35, 0.65)
-        self.y = image.height * r.uniform(0.35, 0.65)
+        self.x = image.width * r.uniform(0.3, 0.7)
+        self.y = image.height * r.uniform(0.3, 0.7)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return the place of a body's point on the picture."""
@@ -83,7 +83,7 @@ def legs(turtle: Turtle, r: random.Random, length: float, color: Color) -> None:
 
 def draw_ant(turtle: Turtle, r: random.Random) -> None:
     """Draw three slim parts with a waist, and bent feelers."""
-    color = shade(r.choice([(40, 28, 25), (110, 55, 28), (70, 45, 35)]), r)
+    color = shade(r.choice([(40, 28, 25), (110, 55, 28), (185, 125, 55)]), r)
     legs(turtle, r, 0.95, color)
     turtle.oval(-0.85, 0, r.uniform(0.38, 0.5), 0.28, shade(color, r))
     turtle.oval(-0.38, 0, 0.1, 0.09, color)
@@ -96,7 +96,10 @@ def draw_ant(turtle: Turtle, r: random.Random) -> None:
 
 def draw_bee(turtle: Turtle, r: random.Random) -> None:
     """Draw a striped, stout body with wings."""
-    dark, gold = shade((45, 32, 25), r), shade((205, 150, 50), r)
+    dark, gold = (
+        shade((45, 32, 25), r),
+        shade(r.choice([(205, 150, 50), (120, 85, 50), (70, 52, 42)]), r),
+    )
     legs(turtle, r, 0.7, dark)
     turtle.oval(-0.6, 0, 0.62, 0.38, gold)
     for k in range(r.randint(2, 4)):
@@ -104,18 +107,26 @@ def draw_bee(turtle: Turtle, r: random.Random) -> None:
         turtle.oval(x, 0, 0.06, 0.38 * math.sqrt(max(0.1, 1 - ((x + 0.6) / 0.62) ** 2)), dark)
     turtle.oval(0.15, 0, 0.38, 0.36, shade(gold, r))
     turtle.oval(0.62, 0, 0.22, 0.27, dark)
+    wings = shade(r.choice([(205, 210, 210), (150, 140, 120), (110, 95, 80)]), r)
     for side in (-1, 1):
         turtle.line((0.75, side * 0.1), (1.0, side * 0.3), color=dark, width=0.04)
         spread = side * r.uniform(2.2, 2.8)
-        turtle.oval(-0.25, side * 0.45, 0.55, 0.17, shade((215, 220, 220), r, 0.1), tilt=spread)
+        turtle.oval(-0.25, side * 0.4, 0.5, 0.13, wings, tilt=spread)
 
 
 def insect_picture(draw_insect, r: random.Random, size: int = 160) -> Image.Image:
-    """Draw one insect on a ground, four times as large, and reduce it."""
+    """Draw one insect on a ground, among pebbles and behind blades of grass, and reduce it."""
     image = ground(2 * size, r)
-    turtle = Turtle(image, r, 2 * size * r.uniform(0.16, 0.3), r.uniform(0, 2 * math.pi))
+    draw = ImageDraw.Draw(image)
+    for _ in range(r.randint(0, 8)):  # pebbles, as dark or as golden as the insects
+        x, y, w = r.uniform(0, 2 * size), r.uniform(0, 2 * size), r.uniform(4, 22)
+        draw.ellipse((x - w, y - w * 0.7, x + w, y + w * 0.7), fill=shade((110, 80, 50), r, 0.7))
+    turtle = Turtle(image, r, 2 * size * r.uniform(0.12, 0.28), r.uniform(0, 2 * math.pi))
     draw_insect(turtle, r)
-    return image.filter(ImageFilter.GaussianBlur(r.uniform(0, 3))).resize((size, size))
+    for _ in range(r.randint(0, 6)):  # blades of grass, before the insect
+        ends = [(r.uniform(0, 2 * size), r.uniform(0, 2 * size)) for _ in range(2)]
+        draw.line(ends, shade((110, 130, 70), r, 0.5), r.randint(3, 10))
+    return image.filter(ImageFilter.GaussianBlur(r.uniform(0, 4))).resize((size, size))
 
 
 def draw_object(name: str, image: Image.Image, r: random.Random) -> None:

@@ -4,8 +4,9 @@
     python tools/measure_photographs.py --seeds 5 --epochs 25
 
 trains a frozen, a fine-tuned and a scratch-trained ResNet-18 as chapters 4 and 5 do. It writes what
-the page `book/photographs.md` shows: `book/photographs.csv` (a row a training) and
-`book/figures/photographs.svg` (accuracy by epoch). No photograph goes into either.
+the page `book/photographs.md` shows: `book/photographs_runs.csv` (a row a training), its summary
+`book/photographs.csv`, and `book/figures/photographs.svg` (accuracy by epoch). No photograph goes
+into any of them.
 """
 
 import argparse
@@ -29,6 +30,15 @@ from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
 BOOK = Path(__file__).parent.parent / "book"
+RUN_COLUMNS = [
+    "method",
+    "seed",
+    "best epoch: accuracy",
+    "best epoch",
+    "last epoch: accuracy",
+    "seconds",
+]
+SUMMARY_COLUMNS = ["method", "best epoch", "last epoch", "seconds"]
 METHODS = {
     "frozen": {"freeze": True},
     "fine-tuned": {},
@@ -62,6 +72,32 @@ def logistic_regression() -> float:
     return classifier.score(x.numpy(), y.numpy())
 
 
+def summarize(rows: list[list]) -> list[list]:
+    """Reduce the runs to a row a method: mean, and range over the seeds in brackets."""
+    summary = []
+    for method in dict.fromkeys(row[0] for row in rows):
+        runs = [row for row in rows if row[0] == method]
+        best, last = (np.array([float(row[i]) for row in runs]) for i in (2, 4))
+        seconds = f"{np.median([float(row[5]) for row in runs]):.0f}" if runs[0][5] else ""
+        summary.append(
+            [
+                method,
+                *(
+                    f"{a.mean():.3f} ({a.min():.3f}–{a.max():.3f})" if len(a) > 1 else f"{a[0]:.3f}"
+                    for a in (best, last)
+                ),
+                seconds,
+            ]
+        )
+    return summary
+
+
+def write(path: Path, columns: list[str], rows: list[list]) -> None:
+    """Write a table."""
+    with path.open("w", newline="", encoding="utf8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+
+
 def plot(histories: dict[str, list[History]], path: Path) -> None:
     """Draw the mean validation accuracy of each method over its seeds, and their range."""
     fig, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
@@ -87,7 +123,7 @@ def main() -> None:
 
     histories: dict[str, list[History]] = {method: [] for method in METHODS}
     accuracy = f"{logistic_regression():.4f}"
-    rows = [["logistic regression on frozen features", "", accuracy, "", accuracy, ""]]
+    rows = [["logistic regression (scikit-learn)", "", accuracy, "", accuracy, ""]]
     print(*rows[0], flush=True)
     for seed in range(args.seeds):
         for method in METHODS:
@@ -102,19 +138,8 @@ def main() -> None:
             print(*rows[-1], flush=True)
 
     (args.out / "figures").mkdir(exist_ok=True)
-    with (args.out / "photographs.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            [
-                "method",
-                "seed",
-                "best epoch's accuracy",
-                "best epoch",
-                "last epoch's accuracy",
-                "seconds",
-            ]
-        )
-        writer.writerows(rows)
+    write(args.out / "photographs_runs.csv", RUN_COLUMNS, rows)
+    write(args.out / "photographs.csv", SUMMARY_COLUMNS, summarize(rows))
     plot(histories, args.out / "figures" / "photographs.svg")
 
 

@@ -1,0 +1,98 @@
+"""The site: built without a warning, whole, and asking no other host for anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Build the book as `make book` does, elsewhere; return the folder of the pages."""
+    out = tmp_path_factory.mktemp("site")
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", ROOT, "--path-output", out]
+    build = subprocess.run(
+        [*command, "--all", "-n", "-W", "--keep-going"], capture_output=True, text=True
+    )
+    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
+    return out / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Every page, parsed."""
+    paths = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    return {path: BeautifulSoup(path.read_text("utf8"), "html.parser") for path in paths}
+
+
+def chapters():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+
+
+def test_every_chapter_has_its_page_and_title(site, pages):
+    for chapter in chapters():
+        page = pages[site / f"{chapter}.html"]
+        assert page.find("h1"), chapter
+
+
+def test_nothing_is_asked_of_another_host(pages):
+    wanted = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+    for path, page in pages.items():
+        for tag, attribute in wanted.items():
+            for element in page.find_all(tag):
+                address = element.get(attribute, "")
+                assert not urlsplit(address).netloc, f"{path.name}: {address}"
+        for script in page.find_all("script", src=False):
+            assert "cdn" not in script.text and "unpkg" not in script.text, path.name
+
+
+def test_own_styles_ask_nothing_of_another_host(site):
+    style = (site / "_static" / "book.css").read_text()
+    assert "url(" not in style and "@import" not in style
+
+
+def test_mathjax_is_served_from_the_site_where_there_is_a_formula(site, pages):
+    page = pages[site / "notebooks" / "02_train_and_test.html"]
+    assert page.find(class_="math")
+    (script,) = [s for s in page.find_all("script", src=True) if "mathjax" in s["src"]]
+    assert (site / "notebooks" / urlsplit(script["src"]).path).resolve().is_file()
+
+
+def test_every_picture_of_a_page_has_alternative_text_and_is_there(site, pages):
+    for chapter in chapters():
+        path = site / f"{chapter}.html"
+        for image in pages[path].select("article img"):
+            alt = image.get("alt", "")
+            assert alt.strip() and not alt.endswith((".png", ".svg")), f"{chapter}: {image}"
+            assert (path.parent / unquote(image["src"])).resolve().is_file(), image["src"]
+
+
+def test_every_link_within_the_site_leads_somewhere(site, pages):
+    for chapter in chapters():
+        path = site / f"{chapter}.html"
+        for link in pages[path].select("article a[href]"):
+            parts = urlsplit(link["href"])
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), f"{chapter}: {link['href']}"
+            if parts.fragment and target.suffix == ".html":
+                found = pages[target].find(id=unquote(parts.fragment))
+                assert found, f"{chapter}: {link['href']}"
+
+
+def test_no_directive_was_left_as_text(pages):
+    for path, page in pages.items():
+        article = page.find("article")
+        for code in article.find_all(["pre", "code"]) if article else []:
+            code.extract()
+        text = article.get_text() if article else ""
+        assert ":::" not in text and "{ref}" not in text and "{cite" not in text, path.name
