@@ -108,16 +108,10 @@ def plot_history(
         axes, ("loss", "accuracy"), ("nats per picture", "share"), strict=True
     ):
         train, val = getattr(history, f"train_{name}"), getattr(history, f"val_{name}")
-        (line,) = ax.plot(epochs, val, label=f"{label} validation".strip())
-        ax.plot(
-            epochs,
-            train,
-            "--",
-            color=line.get_color(),
-            alpha=0.6,
-            label=f"{label} training".strip(),
-        )
-        ax.plot(epochs[best], val[best], "o", color=line.get_color())
+        (line,) = ax.plot(epochs, val, label=label or "validation")
+        color = line.get_color()
+        ax.plot(epochs, train, "--", color=color, alpha=0.6, label=None if label else "training")
+        ax.plot(epochs[best], val[best], "o", color=color)
         ax.set(xlabel="epoch", ylabel=f"{name} ({unit})")
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[1].legend()

@@ -29,7 +29,8 @@ from helpers.models import resnet18, trainable_parameters
 from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
-BOOK = Path(__file__).parent.parent / "book"
+ROOT = Path(__file__).parent.parent
+BOOK = ROOT / "book"
 RUN_COLUMNS = [
     "method",
     "seed",
@@ -100,7 +101,8 @@ def write(path: Path, columns: list[str], rows: list[list]) -> None:
 
 def plot(histories: dict[str, list[History]], path: Path) -> None:
     """Draw the mean validation accuracy of each method over its seeds, and their range."""
-    fig, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
+    plt.style.use(ROOT / "notebooks" / "matplotlibrc")
+    fig, ax = plt.subplots(figsize=(6.5, 3.6))
     for method, style in zip(histories, ("-", "--", ":"), strict=True):
         accuracy = np.array([history.val_accuracy for history in histories[method]])
         epochs = range(1, accuracy.shape[1] + 1)
