@@ -29,26 +29,26 @@ CIFAR10_CLASSES = (
 class Asset(NamedTuple):
     """One asset of the edition in use."""
 
-    name: str
-    edition: str  # "rendered" or "photos"
-    path: Path
-    summary: str  # what it is, in a line
+    name: str  #: "ants_bees", "cifar10" or "backbone"
+    edition: str  #: "rendered" or "photos"
+    path: Path  #: the file or the folder
+    summary: str  #: what it is, in a line
 
 
 class Photos(NamedTuple):
     """How to bring and to know the photographic form of an asset."""
 
-    archive: str  # the name of the file to bring
-    url: str  # where its authors publish it
-    target: str  # what it becomes in the data folder
-    summary: str
+    archive: str  #: the name of the file to bring
+    url: str  #: where its authors publish it
+    target: str  #: what it becomes in the data folder
+    summary: str  #: what it is, in a line
 
 
 class Render(NamedTuple):
     """The rendered form of an asset, in this package."""
 
-    path: Path
-    summary: str
+    path: Path  #: the file or the folder
+    summary: str  #: what it is, in a line
 
 
 RENDERED = {

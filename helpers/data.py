@@ -35,12 +35,12 @@ class Loaders(NamedTuple):
     pixels in [0, 1]; and labels `(B,)`, int64, indices into `class_names`.
     """
 
-    train: DataLoader  # shuffled; to learn from
-    val: DataLoader  # to choose with
-    test: DataLoader | None  # to report on; None where the data set has no third part
-    class_names: list[str]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    train: DataLoader  #: shuffled; to learn from
+    val: DataLoader  #: to choose with
+    test: DataLoader | None  #: to report on; None where the data set has no third part
+    class_names: list[str]  #: in the order of the labels
+    mean: tuple[float, float, float]  #: what was subtracted from each color channel
+    std: tuple[float, float, float]  #: what it was divided by then
 
 
 def ants_bees(*, edition: str | None = None, **options) -> Loaders:

@@ -14,8 +14,8 @@ from helpers.models import eval_mode
 class Metrics(NamedTuple):
     """What one pass over a loader found."""
 
-    loss: float  # mean over the examples; cross-entropy: nats per example
-    accuracy: float  # share of examples whose largest logit is the true class, 0 to 1
+    loss: float  #: mean over the examples, in nats for cross-entropy
+    accuracy: float  #: share of examples whose largest logit is the true class, 0 to 1
 
 
 NO_BATCH = (
@@ -38,7 +38,7 @@ class History:
     train_accuracy: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)  # of the first parameter group
+    lr: list[float] = field(default_factory=list)  #: of the first parameter group
     seconds: list[float] = field(default_factory=list)
 
     def append(self, train: Metrics, val: Metrics, lr: float, seconds: float) -> None:
