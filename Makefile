@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab data photos-check clean
+.PHONY: help book test photos-check lab data clean
 
 help:
 	@echo "make book              build the site into _build/html"
@@ -26,6 +26,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 book: $(INSTALLED)
 	$(BIN)/jupyter-book build . --all --quiet -n -W --keep-going
 	@echo "The book is built. Open _build/html/index.html"
+
+# Two threads: more of them wait for each other on a busy machine.
+test photos-check: export OMP_NUM_THREADS ?= 2
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .
