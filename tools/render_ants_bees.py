@@ -585,7 +585,7 @@ def wings(r: random.Random, root: Vector, length: float, smoke: Color) -> list[s
     folded = r.random() < 0.6
     angle = r.uniform(6, 24) if folded else r.uniform(35, 80)
     lift = r.uniform(-2, 8) if folded else r.uniform(5, 35)
-    clear = r.uniform(0.6, 0.82)
+    clear = r.uniform(0.7, 0.88)
     x, y, z = root
     for side in (-1, 1):
         for back, share in ((0, 1.0), (1, 0.72)):
@@ -711,8 +711,8 @@ def bee_abdomen(
     """Return a bee's banded abdomen and its hairs, which have no color yet."""
     segments = r.randint(4, 6)
     length = r.uniform(1.25, 1.6) * (0.85 + 0.15 * girth)
-    bands = tergites(r, segments, dark, light, r.uniform(0.15, 0.55))
-    end = abdomen(length, 0.52 * girth, segments, 0.07, banded_texture(bands, shine, 0.03))
+    bands = tergites(r, segments, dark, light, r.uniform(0.3, 0.6))
+    end = abdomen(length, 0.56 * girth, segments, 0.07, banded_texture(bands, shine, 0.03))
     place = f"rotate z*{r.uniform(-6, 18):.3g} translate {vec(*front)}"
     coat = hair(r, (-length / 2, 0, 0), (length / 2, 0.45 * girth, 0.45 * girth), 160, 0.1, 0.9)
     return f"object {{ {end} {place} }}", union(coat, place)
@@ -734,7 +734,7 @@ def bee_coat(
 def bee(r: random.Random, stance: Stance) -> str:
     """Build a bee: furry and stout, with large eyes, four wings and plates with bands."""
     dark, warm = skin_colors(r)
-    slender = r.random() < 0.35  # small solitary bees are nearly as slim as ants
+    slender = r.random() < 0.25  # small solitary bees are nearly as slim as ants
     girth = r.uniform(0.7, 0.85) if slender else r.uniform(0.95, 1.25)
     shine, height = r.uniform(0.15, 0.6), r.uniform(0.55, 0.72)
     fur = shade(r, r.choice([warm, warm, *BEE_FURS, dark]), 0.15)
@@ -744,7 +744,7 @@ def bee(r: random.Random, stance: Stance) -> str:
     head = (chest[0] + thorax[0] + 0.22, height, 0)
     waist = (-0.3 * girth - 0.08, height + 0.04, 0)
     body = [*bee_head(r, head, girth, skin), ellipsoid(waist, (0.2, 0.14, 0.13), skin=skin)]
-    light = mixed(dark, r.choice([warm, BEE_BAND, fur]), r.choice([0.1, 0.5, 0.85, 1.0]))
+    light = mixed(dark, r.choice([warm, warm, BEE_BAND]), r.choice([0.3, 0.8, 0.95, 1.0]))
     end, coat = bee_abdomen(r, waist, girth, dark, light, shine)
     face = hair(r, head, (0.22, 0.3 * girth, 0.3 * girth), 70, 0.09, -0.3)
     body += [end, union([*face, coat], dull(scaled(fur, 0.9)))]
@@ -816,7 +816,7 @@ def pebble(r: random.Random, size: float) -> str:
 def litter(r: random.Random) -> str:
     """Scatter pebbles, pollen, fallen petals, clear seed wings and blades of grass."""
     things = []
-    for _ in range(r.choice([0, 1, 2, 4, 7])):
+    for _ in range(r.choice([0, 0, 1, 2, 5])):
         x, z = spot(r, 4.5)
         size = r.uniform(0.12, 0.42)
         things.append(f"Drop({pebble(r, size)}, {x:.3f}, {z:.3f}, {size * 0.2:.3f})")
@@ -826,18 +826,18 @@ def litter(r: random.Random) -> str:
         size = r.uniform(0.025, 0.06)
         grain = f"sphere {{ 0, {size:.3g} pigment {{ {srgb(shade(r, pollen))} }} }}"
         things.append(f"Drop({grain}, {x:.3f}, {z:.3f}, 0.02)")
-    for _ in range(r.choice([0, 0, 1, 2, 3])):  # wings of seeds and of others' prey
+    for _ in range(r.choice([0, 0, 0, 1, 2])):  # wings of seeds and of others' prey
         x, z = spot(r, 2.6)
         smoke = shade(r, r.choice(WINGS[:2]), 0.15)
         flat = wing(r.uniform(1.0, 1.9), r.uniform(0.28, 0.5), smoke, r.uniform(0.35, 0.7))
         turn = vec(r.uniform(-25, 25), r.uniform(0, 360), r.uniform(-25, 25))
         things.append(f"Drop(object {{ {flat} rotate {turn} }}, {x:.3f}, {z:.3f}, 0.3)")
-    for _ in range(r.choice([0, 1, 3, 6])):
+    for _ in range(r.choice([0, 0, 1, 3])):
         (x, z), color = spot(r, 6), plant_color(r)
         tip = (r.uniform(-3, 3), r.uniform(1, 4), r.uniform(-3, 3))
         stalk = blade(r, (0, -0.3, 0), tip, r.uniform(0.12, 0.4), color)
         things.append(f"Drop({stalk}, {x:.3f}, {z:.3f}, 0)")
-    for _ in range(r.choice([0, 2, 5])):  # dry stalks that lie on the ground like legs
+    for _ in range(r.choice([0, 0, 2, 4])):  # dry stalks that lie on the ground like legs
         x, z = spot(r, 3.5)
         angle, length = r.uniform(0, math.pi), r.uniform(0.5, 1.6)
         end = (length * math.cos(angle), r.uniform(0.0, 0.15), length * math.sin(angle))
@@ -874,7 +874,7 @@ class View:
 
 def choose_view(r: random.Random) -> View:
     """Choose a camera."""
-    fill = r.uniform(0.24, 0.72)  # share of the frame that an insect spans
+    fill = r.uniform(0.42, 0.9)  # share of the frame that an insect spans
     distance = 3.2 / fill / (2 * math.tan(math.radians(VIEW_ANGLE / 2)))
     azimuth, rise = r.uniform(0, 2 * math.pi), math.radians(r.uniform(22, 76))
     flat = distance * math.cos(rise)
@@ -959,7 +959,7 @@ def scene(picture: Picture) -> str:
     spots = [(0.0, 0.0), (r.uniform(1.6, 2.4), r.uniform(-2.6, 2.6)),
              (r.uniform(-2.4, -1.6), r.uniform(-2.6, 2.6))]  # fmt: skip
     crowd = r.choices([1, 2, 3], weights=[0.8, 0.14, 0.06])[0]
-    hidden = r.random() < 0.4
+    hidden = r.random() < 0.25
     if hidden:
         text.append(between(r, view, (0.0, 0.4, 0.0)))
     build = {"ants": ant, "bees": bee}[picture.name]
