@@ -11,21 +11,34 @@ Lengths are in "body lengths": an ant or a bee is about 3 units long. A body's o
 head, y up and z to its side. Colors are sRGB in [0, 1].
 """
 
-import argparse
+import io
 import math
-import os
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image
+from raytrace import (
+    LIMB,
+    VERSION,
+    Color,
+    Picture,
+    Vector,
+    chain,
+    ellipsoid,
+    mixed,
+    mottled,
+    run,
+    scaled,
+    shade,
+    spread_colors,
+    srgb,
+    trace_rays,
+    union,
+    vec,
+)
 
 COUNTS = {"train": (123, 121), "val": (70, 83), "test": (100, 100)}  # ants, bees
 CLASSES = ("ants", "bees")
@@ -35,10 +48,6 @@ QUALITY = 85  # of its JPEG
 GROUND_SIZE = 30.0  # width of the modeled ground
 VIEW_ANGLE = 40.0  # of the camera, in degrees
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))  # of the leaves on a stem
-INSTALL = "POV-Ray is missing. Install it: `apt-get install povray` or `brew install povray`."
-
-Vector = tuple[float, ...]
-Color = tuple[float, float, float]
 
 # Colors to choose from; each is varied again.
 SANDS = ((0.80, 0.68, 0.50), (0.72, 0.55, 0.38), (0.62, 0.57, 0.50))
@@ -64,9 +73,7 @@ BEE_BAND = (0.66, 0.60, 0.46)
 PLANTS = ((0.36, 0.50, 0.16), (0.50, 0.55, 0.22), (0.68, 0.58, 0.34))
 WINGS = ((0.80, 0.80, 0.76), (0.62, 0.52, 0.38), (0.40, 0.36, 0.34))
 
-HEADER = """#version 3.7;
-global_settings { assumed_gamma 1.0 max_trace_level 12 }
-
+MACROS = """
 // The point of the ground below (or above) a place.
 #macro Touch(X, Z) trace(Ground, <X, 30, Z>, -y) #end
 
@@ -81,12 +88,6 @@ global_settings { assumed_gamma 1.0 max_trace_level 12 }
   object { Thing translate Touch(X, Z) + Lift * y }
 #end
 
-// A stretch of a limb, with a round joint at its end.
-#macro Limb(A, RadiusA, B, RadiusB)
-  cone { A, RadiusA, B, RadiusB }
-  sphere { B, RadiusB }
-#end
-
 // A leg from the hip over the knee and the ankle to the claw, which touches the ground.
 #macro Leg(Hip, Knee, Ankle, Claw, R)
   #local Heel = Touch(Ankle.x, Ankle.z) + 0.12 * y;
@@ -99,65 +100,6 @@ global_settings { assumed_gamma 1.0 max_trace_level 12 }
   Limb(Heel, R * 0.5, Toe, R * 0.32)
 #end
 """
-
-
-# ---- small helpers -------------------------------------------------------------------------------
-
-
-def vec(*numbers: float) -> str:
-    """Write a vector."""
-    return "<" + ",".join(f"{x:.4g}" for x in numbers) + ">"
-
-
-def srgb(color: Color) -> str:
-    """Write an opaque color."""
-    return f"srgb {vec(*color)}"
-
-
-def scaled(color: Color, factor: float) -> Color:
-    """Make a color lighter or darker."""
-    return tuple(min(1.0, max(0.0, c * factor)) for c in color)
-
-
-def mixed(a: Color, b: Color, share: float) -> Color:
-    """Mix two colors, with this share of the second."""
-    return tuple((1 - share) * x + share * y for x, y in zip(a, b, strict=True))
-
-
-def shade(r: random.Random, color: Color, spread: float = 0.2) -> Color:
-    """Vary a color: its lightness by `spread`, its hue by a fifth of it."""
-    factor = r.uniform(1 - spread, 1 + spread)
-    return tuple(
-        min(1.0, max(0.0, c * factor * r.uniform(1 - spread / 5, 1 + spread / 5))) for c in color
-    )
-
-
-def spread_colors(color: Color, spread: float, size: float, pattern: str = "granite") -> str:
-    """Return the inside of a pigment that varies around a color."""
-    dark, light = srgb(scaled(color, 1 - spread)), srgb(scaled(color, 1 + spread))
-    return f"{pattern} color_map {{ [0 {dark}] [1 {light}] }} scale {size:.3g}"
-
-
-def mottled(color: Color, spread: float, size: float, pattern: str = "granite") -> str:
-    """Return a pigment that varies around a color."""
-    return f"pigment {{ {spread_colors(color, spread, size, pattern)} }}"
-
-
-def ellipsoid(center: Vector, radii: Vector, tilt: float = 0, skin: str = "") -> str:
-    """Return an ellipsoid, its nose lifted by `tilt` degrees, with a texture or without."""
-    place = f"scale {vec(*radii)} rotate z*{tilt:.3g} translate {vec(*center)}"
-    return f"sphere {{ 0, 1 {place} {skin} }}"
-
-
-def chain(points: list[Vector], radii: list[float]) -> str:
-    """Return a limb through points: cones with round joints."""
-    ends = [f"{vec(*p)}, {radius:.4g}" for p, radius in zip(points, radii, strict=False)]
-    return " ".join(f"Limb({a}, {b})" for a, b in pairwise(ends))
-
-
-def union(parts: list[str], rest: str = "") -> str:
-    """Join parts, with a texture or a movement for all of them."""
-    return "union {\n" + "\n".join(parts) + f"\n{rest} }}"
 
 
 # ---- the ground ----------------------------------------------------------------------------------
@@ -935,27 +877,12 @@ def between(r: random.Random, view: View, goal: Vector) -> str:
 # ---- scenes and pictures -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the set."""
-
-    split: str
-    name: str  # of its class
-    number: int
-    seed: int
-
-    @property
-    def path(self) -> Path:
-        """Its place in the output folder."""
-        return Path(self.split) / self.name / f"{self.name[:-1]}_{self.number:04}.jpg"
-
-
 def scene(picture: Picture) -> str:
     """Describe a picture's scene. Only the call of `ant` or `bee` depends on the class."""
-    r = random.Random(f"{picture.seed} {picture.split} {picture.name} {picture.number}")
+    r = picture.random()
     kind = GROUNDS[picture.number % len(GROUNDS)]
     view = choose_view(r)
-    text = [HEADER, view.text(), light(r), build_ground(kind, r), litter(r)]
+    text = [VERSION, MACROS, LIMB, view.text(), light(r), build_ground(kind, r), litter(r)]
     spots = [(0.0, 0.0), (r.uniform(1.6, 2.4), r.uniform(-2.6, 2.6)),
              (r.uniform(-2.4, -1.6), r.uniform(-2.6, 2.6))]  # fmt: skip
     crowd = r.choices([1, 2, 3], weights=[0.8, 0.14, 0.06])[0]
@@ -969,102 +896,44 @@ def scene(picture: Picture) -> str:
     return "\n".join(text)
 
 
-def pictures(seed: int) -> Iterator[Picture]:
+def pictures(seed: int) -> list[Picture]:
     """List all pictures of the set."""
-    for split, counts in COUNTS.items():
-        for name, count in zip(CLASSES, counts, strict=True):
-            for number in range(1, count + 1):
-                yield Picture(split, name, number, seed)
+    return [
+        Picture(split, name, number, seed)
+        for split, counts in COUNTS.items()
+        for name, count in zip(CLASSES, counts, strict=True)
+        for number in range(1, count + 1)
+    ]
 
 
-def trace_rays(text: str, title: str) -> Image.Image:
-    """Have POV-Ray render a scene's description."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "scene.pov", Path(folder) / "scene.png"
-        source.write_text(text, encoding="ascii")
-        size = [f"+W{PIXELS}", f"+H{PIXELS}"]
-        # One thread, so that the random light samples are the same ones every time.
-        command = ["povray", f"+I{source}", f"+O{target}", *size, "+WT1", "+BM2", "-D", "+FN"]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode != 0 or not target.exists():
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise RuntimeError(f"POV-Ray failed on {title}:\n" + "\n".join(lines[-12:]))
-        with Image.open(target) as image:
-            return image.convert("RGB")
+def place(picture: Picture, out: Path) -> Path:
+    """Return a picture's file."""
+    return out / picture.split / picture.name / f"{picture.name[:-1]}_{picture.number:04}.jpg"
 
 
-def render(picture: Picture, out: Path) -> None:
-    """Render a picture into its place; a file appears whole or not at all."""
-    image = trace_rays(scene(picture), str(picture.path))
-    path = out / picture.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    try:
-        image.save(half, "JPEG", quality=QUALITY, optimize=True)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+def draw(picture: Picture) -> bytes:
+    """Render a picture, as the content of a JPEG file."""
+    content = io.BytesIO()
+    image = trace_rays(scene(picture), str(picture), PIXELS)
+    image.save(content, "JPEG", quality=QUALITY, optimize=True)
+    return content.getvalue()
 
 
-def render_all(chosen: list[Picture], out: Path, processes: int) -> None:
-    """Render pictures, several at a time (each in a process of POV-Ray's own)."""
-    with ThreadPoolExecutor(processes) as pool:
-        tasks = [pool.submit(render, picture, out) for picture in chosen]
-        try:
-            for done, task in enumerate(tasks, 1):
-                task.result()
-                if done % 25 == 0 or done == len(tasks):
-                    print(f"{done} of {len(tasks)}", flush=True)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def write(rendered: Iterator[tuple[Picture, bytes]], out: Path) -> None:
+    """Write pictures as they come; a file appears whole or not at all."""
+    for picture, content in rendered:
+        path = place(picture, out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".part")
+        half.write_bytes(content)
+        half.replace(path)
 
 
-def difference(a: Path, b: Path) -> float:
-    """Return the mean difference of two pictures' values, of 255; 0 only for the same bytes."""
-    if a.read_bytes() == b.read_bytes():
-        return 0.0
-    with Image.open(a) as first, Image.open(b) as second:
-        if first.size != second.size:
-            return 255.0
-        means = ImageStat.Stat(ImageChops.difference(first, second)).mean
-    return max(sum(means) / len(means), 1e-6)
-
-
-def check(chosen: list[Picture], out: Path, processes: int) -> int:
-    """Render again and compare with what lies in `out`; return the number of other pictures."""
-    missing = [str(p.path) for p in chosen if not (out / p.path).exists()]
-    if missing:
-        sys.exit(f"{len(missing)} pictures are missing in {out}, the first is {missing[0]}")
-    with tempfile.TemporaryDirectory() as folder:
-        render_all(chosen, Path(folder), processes)
-        found = {p: difference(out / p.path, Path(folder) / p.path) for p in chosen}
-    other = {p: d for p, d in found.items() if d > 0}
-    for picture, mean in other.items():
-        print(f"{picture.path}: differs by {mean:.3f} of 255 on average")
-    print(f"{len(found) - len(other)} of {len(found)} pictures have the same bytes")
-    return len(other)
-
-
-def main() -> None:
-    """Render the set, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="folder for train, val and test")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--every", type=int, default=1, help="take only every n-th picture")
-    parser.add_argument("--check", action="store_true", help="render again and compare with OUT")
-    arguments = parser.parse_args()
-    if shutil.which("povray") is None:
-        sys.exit(INSTALL)
-    chosen = list(pictures(arguments.seed))[:: arguments.every]
-    try:
-        if arguments.check:
-            sys.exit(1 if check(chosen, arguments.out, arguments.processes) else 0)
-        render_all(chosen, arguments.out, arguments.processes)
-    except RuntimeError as error:
-        sys.exit(str(error))
+def read(picture: Picture, out: Path) -> Image.Image:
+    """Read a picture back."""
+    with Image.open(place(picture, out)) as image:
+        return image.convert("RGB")
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__.splitlines()[0], pictures, draw, write, read)
