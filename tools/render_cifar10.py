@@ -773,27 +773,31 @@ BUILDERS: dict[str, Callable[[random.Random], Toy]] = {
 # ---- surroundings --------------------------------------------------------------------------------
 
 
+def behind(r: random.Random, near: float, far: float) -> tuple[float, float]:
+    """Choose a place on the ground that isn't in the camera's way, before `ViewTurn`."""
+    angle, distance = r.uniform(-0.12, 1.12) * math.pi, r.uniform(near, far)
+    return distance * math.cos(angle), distance * math.sin(angle)
+
+
 def trees(r: random.Random) -> str:
     """Return trees and bushes in the distance."""
     parts = []
     tone = r.choice(GREENS)
     for _ in range(r.randint(5, 14)):
-        angle, distance, size = r.uniform(0, 2 * math.pi), r.uniform(4, 9), r.uniform(0.5, 1.6)
-        x, z = distance * math.cos(angle), distance * math.sin(angle)
+        (x, z), size = behind(r, 4, 9), r.uniform(0.5, 1.6)
         leaves = mottled(shade(r, tone, 0.3), 0.5, 0.3, "bozo")
         crown = (size * r.uniform(0.6, 1), size, size * r.uniform(0.6, 1))
         parts.append(ellipsoid((x, size * r.uniform(0.6, 1.4), z), crown, skin=leaves))
         trunk = f"{vec(x, 0, z)}, {vec(x, size, z)}, {0.1 * size:.3g}"
         parts.append(f"cylinder {{ {trunk} {mottled((0.3, 0.22, 0.15), 0.3, 0.1)} }}")
-    return "\n".join(parts)
+    return union(parts, "rotate y*ViewTurn")
 
 
 def blocks(r: random.Random) -> str:
     """Return painted blocks, balls and posts, or houses: whatever stands about."""
     parts = []
     for _ in range(r.randint(2, 7)):
-        angle, distance = r.uniform(0, 2 * math.pi), r.uniform(2.2, 7)
-        x, z = distance * math.cos(angle), distance * math.sin(angle)
+        x, z = behind(r, 2.2, 7)
         size, height = r.uniform(0.25, 0.9), r.uniform(0.3, 2.2)
         skin = painted(shade(r, r.choice([*PAINTS, *COATS]), 0.3), 0.1)
         if r.random() < 0.7:
@@ -801,7 +805,7 @@ def blocks(r: random.Random) -> str:
             parts.append(box((-size, 0, -size), (size, height, size), turn))
         else:
             parts.append(ellipsoid((x, size * 0.6, z), (size * 0.6,) * 3, skin=skin))
-    return "\n".join(parts)
+    return union(parts, "rotate y*ViewTurn")
 
 
 def meadow(r: random.Random) -> str:
@@ -836,7 +840,7 @@ def floor(r: random.Random) -> str:
         f"bozo color_map {{ [0.3 {srgb(tone)}] [0.8 {other}] }} scale {r.uniform(0.3, 2):.3g}",
     ]
     text = f"plane {{ y, 0 pigment {{ {r.choice(kinds)} rotate y*{r.uniform(0, 90):.3g} }} }}"
-    distance = r.uniform(2, 6)
+    distance = r.uniform(2.2, 6)
     panel = f"plane {{ -z, {-distance:.3g} {mottled(wall, 0.12, 0.8)}"
     text += f"\n{panel} rotate y*ViewTurn }}"
     return text + ("\n" + blocks(r) if r.random() < 0.5 else "")
@@ -881,11 +885,11 @@ def sky(r: random.Random) -> str:
 
 def light(r: random.Random) -> str:
     """Return a sun, high or low, and the softer light of the sky from two sides."""
-    strength, sunny = r.uniform(0.6, 1.05), r.choice([1.0, 0.8, 0.35])
+    strength, sunny = r.uniform(0.75, 1.1), r.choice([1.0, 0.8, 0.35])
     azimuth, rise = r.uniform(0, 360), r.uniform(15, 75)
     warm = mixed((1, 0.98, 0.95), (1, 0.75, 0.5), (75 - rise) / 60 * r.random())
     sun = vec(*(1.5 * strength * sunny * c**2.2 for c in warm))
-    fill = strength * (0.95 - 0.5 * sunny)
+    fill = strength * (0.95 - 0.4 * sunny)
     return (
         f"light_source {{ 0 rgb {sun} translate x*80 rotate z*{rise:.3g}"
         f" rotate y*{azimuth:.4g} }}\n"
