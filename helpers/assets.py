@@ -44,18 +44,29 @@ class Photos(NamedTuple):
     summary: str  #: what it is, in a line
 
 
-class Render(NamedTuple):
+class Rendered(NamedTuple):
     """The rendered form of an asset, in this package."""
 
     path: Path  #: the file or the folder
+    sha256: str  #: see `sha256_of`
     summary: str  #: what it is, in a line
 
 
 RENDERED = {
-    "ants_bees": Render(EMBEDDED / "ants_bees", "placeholder drawings of ants and bees"),
-    "cifar10": Render(EMBEDDED / "cifar10", "placeholder drawings of CIFAR-10's ten classes"),
-    "backbone": Render(
-        EMBEDDED / "resnet18_tiny_imagenet.safetensors", "ResNet-18 pretrained on Tiny ImageNet"
+    "ants_bees": Rendered(
+        EMBEDDED / "ants_bees",
+        "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
+        "ray-traced ants and bees",
+    ),
+    "cifar10": Rendered(
+        EMBEDDED / "cifar10",
+        "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
+        "ray-traced toy models of CIFAR-10's ten classes",
+    ),
+    "backbone": Rendered(
+        EMBEDDED / "resnet18_tiny_imagenet.safetensors",
+        "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
+        "ResNet-18 pretrained on Tiny ImageNet",
     ),
 }
 PHOTOS = {
@@ -78,9 +89,7 @@ PHOTOS = {
         "ResNet-18 pretrained on ImageNet",
     ),
 }
-# SHA-256 of the sorted lines "SHA-256 of the file, two spaces, its path" of the 398 files.
 HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
-BACKBONE_SHA256 = "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c"
 
 
 def ants_bees(edition: str | None = None) -> Asset:
@@ -98,6 +107,11 @@ def backbone(edition: str | None = None) -> Asset:
     return resolve("backbone", edition)
 
 
+def backbone_size(edition: str | None = None) -> int:
+    """Return how many pixels wide and high the pictures were that the backbone was trained on."""
+    return 224 if backbone(edition).edition == "photos" else 64
+
+
 def resolve(name: str, edition: str | None = None) -> Asset:
     """Find an asset in the edition asked for: the argument, else `EDITION`, else `auto`."""
     edition = edition or os.environ.get("EDITION") or "auto"
@@ -109,9 +123,11 @@ def resolve(name: str, edition: str | None = None) -> Asset:
         return Asset(name, "photos", path, photos.summary)
     if edition == "photos" and not any(is_whole(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {data_folder()}: bring them with `make data`")
-    path, summary = RENDERED[name]
-    if name == "backbone" and sha256_of_file(path) != BACKBONE_SHA256:
-        raise ValueError(f"{path} is not what it should be: bring it back with `git restore`")
+    path, sha256, summary = RENDERED[name]
+    if not path.exists() or sha256_of(path) != sha256:
+        raise ValueError(
+            f"{path} is not what it should be: bring it back with `git restore {path}`"
+        )
     return Asset(name, "rendered", path, summary)
 
 
@@ -136,7 +152,7 @@ def is_whole(name: str, folder: Path | None = None) -> bool:
     if not path.exists():
         return False
     if name == "ants_bees":
-        return sha256_of_folder(path) == HYMENOPTERA_SHA256
+        return sha256_of(path) == HYMENOPTERA_SHA256
     if name == "cifar10":
         files = [
             *CIFAR10.train_list,
@@ -144,25 +160,21 @@ def is_whole(name: str, folder: Path | None = None) -> bool:
             [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
         ]
         return all(check_integrity(path / file, md5) for file, md5 in files)
-    return sha256_of_file(path).startswith(path.stem.split("-")[-1])
+    return sha256_of(path).startswith(path.stem.split("-")[-1])
 
 
-def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or one of all names and contents in a folder; in hexadecimal.
 
-
-def sha256_of_folder(folder: Path) -> str:
-    """Return one SHA-256 of the names and the contents of all files under `folder`.
-
-    Files that begin with a dot, such as the .DS_Store of macOS, don't count.
+    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path". Files that
+    begin with a dot, such as the .DS_Store of macOS, don't count.
     """
-    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("[!.]*")}
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("[!.]*")}
     lines = [
-        f"{sha256_of_file(paths[name])}  {name}\n"
-        for name in sorted(paths)
-        if paths[name].is_file()
+        f"{sha256_of(files[name])}  {name}\n" for name in sorted(files) if files[name].is_file()
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

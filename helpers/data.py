@@ -58,12 +58,13 @@ def image_folders(
 ) -> Loaders:
     """Load `root/train/<class>/<picture>`, the same under `root/val`, and under `root/test` if any.
 
-    Training pictures are cropped at random to `size` × `size` pixels and mirrored half the time
-    (with `augment`); the others lose only their border. `seed` fixes the order of the batches.
+    Training pictures are cropped at random, to a third of their area or more, and mirrored half
+    the time (with `augment`); the others lose only their border. All are resized to `size` × `size`
+    pixels. `seed` fixes the order of the batches.
     """
     root = Path(root)
     crop = [v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)]
-    random_crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
+    random_crop = [v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()]
     found = {"train": None, "val": None, "test": None}
     class_names = None
     for split in found:

@@ -85,7 +85,7 @@ def read_sheets(root: Path, split: str) -> tuple[Tensor, Tensor]:
     """Read the rendered pictures, in the shapes of `read_archive`: one sheet of tiles a class."""
     pictures, labels = [], []
     for label, name in enumerate(assets.CIFAR10_CLASSES):
-        with Image.open(root / split / f"{name}.png") as sheet:
+        with Image.open(root / split / f"{name}.webp") as sheet:
             tiles = torch.from_numpy(np.array(sheet.convert("RGB")))
         tiles = tiles.unflatten(1, (-1, 32)).unflatten(0, (-1, 32))  # rows, 32, columns, 32, 3
         tiles = tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)

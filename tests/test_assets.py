@@ -1,5 +1,6 @@
 """Which edition is in use, and how photographs get in: as a whole, verified, or not at all."""
 
+import shutil
 import tarfile
 import zipfile
 
@@ -21,7 +22,7 @@ def stick(tmp_path, monkeypatch):
             archive.writestr(f"hymenoptera_data/{path}", content)
     with zipfile.ZipFile(folder / "hymenoptera_data.zip") as archive:
         archive.extractall(tmp_path / "expected")
-    digest = assets.sha256_of_folder(tmp_path / "expected" / "hymenoptera_data")
+    digest = assets.sha256_of(tmp_path / "expected" / "hymenoptera_data")
     monkeypatch.setattr(assets, "HYMENOPTERA_SHA256", digest)
     return folder
 
@@ -147,9 +148,35 @@ def test_the_command_fails_when_nothing_came_or_something_was_damaged(
     assert "ResNet-18 pretrained on ImageNet: failed" in capsys.readouterr().err
 
 
-def test_a_changed_embedded_backbone_is_noticed(tmp_path, monkeypatch):
-    other = tmp_path / "other.safetensors"
-    other.write_bytes(b"something else")
-    monkeypatch.setitem(assets.RENDERED, "backbone", assets.Render(other, "another"))
+def test_the_backbone_tells_the_size_of_the_pictures_that_it_knows(monkeypatch):
+    assert assets.backbone_size() == 64
+    monkeypatch.setattr(assets, "is_whole", lambda name: name == "backbone")
+    assert assets.backbone_size() == 224
+    assert assets.backbone_size("rendered") == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in assets.RENDERED for damage in ("changed", "removed")]
+    + [("ants_bees", "added"), ("cifar10", "added")],
+)
+def test_a_changed_embedded_file_is_noticed(name, damage, tmp_path, monkeypatch):
+    path, sha256, summary = assets.RENDERED[name]
+    copy = tmp_path / path.name
+    if path.is_dir():
+        shutil.copytree(path, copy)
+    else:
+        shutil.copy(path, copy)
+    monkeypatch.setitem(assets.RENDERED, name, assets.Rendered(copy, sha256, summary))
+    assert assets.resolve(name).path == copy
+    file = copy if copy.is_file() else sorted(copy.rglob("*.*"))[7]
+    if damage == "changed":
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif damage == "removed":
+        file.unlink()
+    else:
+        (copy / "one more.jpg").write_text("")
     with pytest.raises(ValueError, match="git restore"):
-        assets.backbone()
+        assets.resolve(name)

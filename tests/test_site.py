@@ -3,11 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
+import edition
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+
+from helpers import assets
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +56,29 @@ def test_nothing_is_asked_of_another_host(pages):
                 assert not urlsplit(address).netloc, f"{path.name}: {address}"
         for script in page.find_all("script", src=False):
             assert "cdn" not in script.text and "unpkg" not in script.text, path.name
+
+
+def test_every_page_says_which_edition_made_it(site, pages):
+    for chapter in chapters():
+        footer = pages[site / f"{chapter}.html"].find("footer", class_="bd-footer-content")
+        for asset in assets.RENDERED.values():
+            assert f"{asset.summary} (rendered)" in " ".join(footer.text.split()), chapter
+
+
+def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):
+    monkeypatch.setenv("EDITION", "photos")
+    monkeypatch.setattr(assets, "is_whole", lambda name: name == "ants_bees")
+    config = SimpleNamespace(html_theme_options={}, nb_execution_mode="off")
+    edition.say_edition(None, config)
+    assert config.nb_execution_mode == "force" and config.nb_execution_raise_on_error
+    for place in ("announcement", "extra_footer"):
+        text = config.html_theme_options[place]
+        assert (
+            "photographs of ants and bees (photos)" in text and "Tiny ImageNet (rendered)" in text
+        )
+    monkeypatch.setattr(assets, "is_whole", lambda name: False)
+    with pytest.raises(FileNotFoundError, match="make data"):
+        edition.say_edition(None, config)
 
 
 def test_own_styles_ask_nothing_of_another_host(site):

@@ -127,7 +127,7 @@ def top_accuracies(model: nn.Module, loader: DataLoader, device: torch.device) -
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a state dict as safetensors, floating numbers in half precision, whole or not at all."""
+    """Write a state dict as safetensors in half precision: the whole file or none."""
     state = {
         name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
         for name, value in model.state_dict().items()
@@ -162,9 +162,13 @@ def pretrain(
     parts = {"model": model, "average": average, "optimizer": optimizer, "scheduler": scheduler}
 
     out.mkdir(parents=True, exist_ok=True)
+    recipe = {"num_epochs": num_epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     checkpoint, log = out / "checkpoint.pt", []
     if checkpoint.exists():
-        log = load_checkpoint(checkpoint, parts, val_loader)["log"]
+        results = load_checkpoint(checkpoint, parts, val_loader)
+        if results["recipe"] != recipe:
+            raise ValueError(f"{checkpoint} was begun with {results['recipe']}, not {recipe}")
+        log = results["log"]
         print(f"going on after epoch {len(log)}")
     for epoch in range(len(log) + 1, num_epochs + 1):
         size, rate = size_in(epoch, num_epochs), optimizer.param_groups[0]["lr"]
@@ -172,11 +176,11 @@ def pretrain(
         metrics = train_one_epoch(model, loader, criterion, optimizer, device)
         scheduler.step()
         log.append([epoch, size, rate, metrics.loss, *top_accuracies(average, val_loader, device)])
-        save_checkpoint(checkpoint, parts, val_loader, log=log)
+        save_checkpoint(checkpoint, parts, val_loader, log=log, recipe=recipe)
         write_log(log, out / "log.csv")
         print(
-            f"epoch {epoch:3d}/{num_epochs}   {size} px   lr {rate:.4f}   loss {metrics.loss:.3f}   "
-            f"top-1 {log[-1][-2]:.3f}   top-5 {log[-1][-1]:.3f}",
+            f"epoch {epoch:3d}/{num_epochs}   {size} px   lr {rate:.4f}   "
+            f"loss {metrics.loss:.3f}   top-1 {log[-1][-2]:.3f}   top-5 {log[-1][-1]:.3f}",
             flush=True,
         )
     save_weights(average.module, out / "resnet18_tiny_imagenet.safetensors")

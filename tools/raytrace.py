@@ -164,23 +164,41 @@ def check(chosen: list[Picture], out: Path, draw: Draw, read: Read, processes: i
     return other
 
 
+def save_sheet(rows: list[list[Picture]], read: Read, out: Path, pixels: int, file: Path) -> None:
+    """Write rows of pictures of a set side by side, each `pixels` wide and high, as one JPEG."""
+    sheet = Image.new("RGB", (len(rows[0]) * pixels, len(rows) * pixels))
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            image = read(picture, out).resize((pixels, pixels), Image.Resampling.LANCZOS)
+            sheet.paste(image, (x * pixels, y * pixels))
+    sheet.save(file, "JPEG", quality=88, optimize=True)
+
+
 def run(
     title: str,
     pictures: Callable[[int], list[Picture]],
     draw: Draw,
     write: Callable[[Iterator[tuple[Picture, bytes]], Path], None],
     read: Read,
+    sheet: tuple[list[list[Picture]], int],
 ) -> None:
-    """Render a set, or check it, as the command line says."""
+    """Render a set, or check it, or show it, as the command line says.
+
+    sheet: the rows of pictures that show the set, and how wide each is to be.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("out", type=Path, help="folder of the set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--check", action="store_true", help="render again and compare with OUT")
+    parser.add_argument("--sheet", type=Path, help="write a sheet of pictures in OUT to this file")
     parser.add_argument("--every", type=int, default=1, help="check only every n-th picture")
     arguments = parser.parse_args()
     if arguments.every > 1 and not arguments.check:
         parser.error("--every is for --check: a set is rendered whole")
+    if arguments.sheet:
+        save_sheet(sheet[0], read, arguments.out, sheet[1], arguments.sheet)
+        return
     if shutil.which("povray") is None:
         sys.exit(INSTALL)
     chosen = pictures(arguments.seed)[:: arguments.every]

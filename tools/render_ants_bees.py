@@ -676,7 +676,7 @@ def bee_coat(
 def bee(r: random.Random, stance: Stance) -> str:
     """Build a bee: furry and stout, with large eyes, four wings and plates with bands."""
     dark, warm = skin_colors(r)
-    slender = r.random() < 0.15  # small solitary bees are nearly as slim as ants
+    slender = r.random() < 0.2  # small solitary bees are nearly as slim as ants
     girth = r.uniform(0.7, 0.85) if slender else r.uniform(0.95, 1.25)
     shine, height = r.uniform(0.15, 0.6), r.uniform(0.55, 0.72)
     fur = shade(r, r.choice([warm, warm, *BEE_FURS, dark]), 0.15)
@@ -816,7 +816,7 @@ class View:
 
 def choose_view(r: random.Random) -> View:
     """Choose a camera."""
-    fill = r.uniform(0.6, 1.0)  # share of the frame that an insect spans
+    fill = r.uniform(0.52, 0.95)  # share of the frame that an insect spans
     distance = 3.2 / fill / (2 * math.tan(math.radians(VIEW_ANGLE / 2)))
     azimuth, rise = r.uniform(0, 2 * math.pi), math.radians(r.uniform(22, 76))
     flat = distance * math.cos(rise)
@@ -886,7 +886,7 @@ def scene(picture: Picture) -> str:
     spots = [(0.0, 0.0), (r.uniform(1.6, 2.4), r.uniform(-2.6, 2.6)),
              (r.uniform(-2.4, -1.6), r.uniform(-2.6, 2.6))]  # fmt: skip
     crowd = r.choices([1, 2, 3], weights=[0.8, 0.14, 0.06])[0]
-    hidden = r.random() < 0.15
+    hidden = r.random() < 0.2
     if hidden:
         text.append(between(r, view, (0.0, 0.4, 0.0)))
     build = {"ants": ant, "bees": bee}[picture.name]
@@ -936,4 +936,9 @@ def read(picture: Picture, out: Path) -> Image.Image:
 
 
 if __name__ == "__main__":
-    run(__doc__.splitlines()[0], pictures, draw, write, read)
+    rows = [
+        [Picture("train", name, number, 0) for number in range(first, first + 10)]
+        for first in (1, 11)
+        for name in CLASSES
+    ]
+    run(__doc__.splitlines()[0], pictures, draw, write, read, sheet=(rows, 128))

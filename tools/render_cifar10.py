@@ -1007,4 +1007,5 @@ def read(picture: Picture, out: Path) -> Image.Image:
 
 
 if __name__ == "__main__":
-    run(__doc__.splitlines()[0], pictures, draw, write, read)
+    rows = [[Picture("train", name, number, 0) for number in range(1, 21)] for name in BUILDERS]
+    run(__doc__.splitlines()[0], pictures, draw, write, read, sheet=(rows, 48))
