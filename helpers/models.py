@@ -68,6 +68,20 @@ def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
+def parameter_groups(model: nn.Module, *, lr: float, head_lr: float) -> list[dict]:
+    """Group what an optimizer should train: the head `fc` at `head_lr`, the backbone at `lr`.
+
+    Frozen parameters are left out; of a frozen backbone, that leaves the head.
+
+    Howard and Ruder, *Universal language model fine-tuning*, 2018, arXiv:1801.06146.
+    """
+    head = trainable_parameters(model.fc)
+    own = set(head)
+    backbone = [parameter for parameter in trainable_parameters(model) if parameter not in own]
+    groups = [{"params": head, "lr": head_lr}, {"params": backbone, "lr": lr}]
+    return [group for group in groups if group["params"]]
+
+
 def count_parameters(model: nn.Module) -> tuple[int, int]:
     """Count the numbers in all parameters, and in the trainable ones."""
     total = sum(parameter.numel() for parameter in model.parameters())

@@ -15,6 +15,7 @@ from helpers.models import (
     count_parameters,
     eval_mode,
     freeze_parameters,
+    parameter_groups,
     resnet18,
     snapshot,
     train_mode,
@@ -53,6 +54,19 @@ def test_requires_grad_alone_lets_batchnorm_drift(pictures, criterion, cpu, monk
     drifted = changed(model, before)
     assert "bn1.running_mean" in drifted and "layer4.1.bn2.running_var" in drifted
     assert "conv1.weight" not in drifted
+
+
+def test_parameter_groups_hold_every_trainable_parameter_once():
+    model = resnet18(2)
+    groups = parameter_groups(model, lr=0.1, head_lr=0.2)
+    assert [group["lr"] for group in groups] == [0.2, 0.1]
+    grouped = [parameter for group in groups for parameter in group["params"]]
+    assert len(grouped) == len(set(grouped)) and set(grouped) == set(model.parameters())
+    assert groups[0]["params"] == list(model.fc.parameters())
+
+    frozen = resnet18(2, freeze=True)
+    (head,) = parameter_groups(frozen, lr=0.1, head_lr=0.2)
+    assert head == {"params": list(frozen.fc.parameters()), "lr": 0.2}
 
 
 def test_fine_tuning_changes_every_parameter(pictures, criterion, cpu):

@@ -1,7 +1,7 @@
 """Measure the book's trainings on the real photographs of ants and bees.
 
     make data
-    python tools/measure_photographs.py --seeds 5 --epochs 12
+    python tools/measure_photographs.py --seeds 5 --epochs 15
 
 trains a frozen, a fine-tuned and a scratch-trained ResNet-18 as chapters 4 and 5 do. It writes what
 the page `book/photographs.md` shows: `book/photographs_runs.csv` (a row a training), its summary
@@ -25,7 +25,7 @@ from torch import nn
 from helpers import assets, data
 from helpers.features import extract_features
 from helpers.metrics import History
-from helpers.models import resnet18, trainable_parameters
+from helpers.models import parameter_groups, resnet18
 from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
@@ -53,7 +53,8 @@ def train(method: str, seed: int, num_epochs: int) -> tuple[nn.Module, data.Load
     loaders = data.ants_bees(size=64, batch_size=16, seed=seed)
     device = get_device()
     model = resnet18(len(loaders.class_names), **METHODS[method]).to(device)
-    optimizer = torch.optim.SGD(trainable_parameters(model), lr=0.005, momentum=0.9)
+    groups = parameter_groups(model, lr=0.008, head_lr=0.02)
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=num_epochs)
     criterion = nn.CrossEntropyLoss()
     history = fit(
@@ -118,7 +119,7 @@ def main() -> None:
     """Train every method with every seed; write the table and the figure."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--out", type=Path, default=BOOK, help="where to write (default: book)")
     args = parser.parse_args()
     if assets.ants_bees("photos").edition != "photos":

@@ -22,15 +22,15 @@ from helpers.models import resnet18
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
 
-NUM_EPOCHS = {"ants and bees": 12, "head": 20, "network": 10}
+NUM_EPOCHS = {"ants and bees": 15, "head": 20, "network": 10}
 HEADS = {
     "frozen, 32 px, not normalized": {"normalized": False},
     "frozen, 32 px": {},
     "frozen, 64 px": {"size": 64},
 }
 NETWORKS = {
-    "fine-tuned, 64 px": ("pretrained", {"size": 64}),
-    "from scratch, 64 px": (None, {"size": 64}),
+    "fine-tuned, 32 px": ("pretrained", {}),
+    "from scratch, 32 px": (None, {}),
 }
 CRITERION = nn.CrossEntropyLoss()
 
