@@ -107,9 +107,15 @@ def backbone(edition: str | None = None) -> Asset:
     return resolve("backbone", edition)
 
 
-def backbone_size(edition: str | None = None) -> int:
-    """Return how many pixels wide and high the pictures were that the backbone was trained on."""
-    return 224 if backbone(edition).edition == "photos" else 64
+def input_size(edition: str | None = None) -> int:
+    """Return at how many pixels a side the backbone in use sees ants and bees best.
+
+    The embedded one was pretrained on random crops of 64 pixels, in which things look larger than
+    in a whole picture, so that larger pictures suit it.
+
+    Touvron et al., *Fixing the train-test resolution discrepancy*, 2019, arXiv:1906.06423.
+    """
+    return 224 if backbone(edition).edition == "photos" else 96
 
 
 def resolve(name: str, edition: str | None = None) -> Asset:

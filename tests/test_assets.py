@@ -148,11 +148,11 @@ def test_the_command_fails_when_nothing_came_or_something_was_damaged(
     assert "ResNet-18 pretrained on ImageNet: failed" in capsys.readouterr().err
 
 
-def test_the_backbone_tells_the_size_of_the_pictures_that_it_knows(monkeypatch):
-    assert assets.backbone_size() == 64
+def test_the_size_of_pictures_suits_the_backbone_in_use(monkeypatch):
+    assert assets.input_size() == 96
     monkeypatch.setattr(assets, "is_whole", lambda name: name == "backbone")
-    assert assets.backbone_size() == 224
-    assert assets.backbone_size("rendered") == 64
+    assert assets.input_size() == 224
+    assert assets.input_size("rendered") == 96
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import measure_photographs
 import nbformat
 import pytest
+
+from helpers import assets
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -76,6 +79,20 @@ def test_nothing_is_left_unfinished(notebook):
 def test_parameters_are_in_one_cell_at_most(notebook):
     tagged = [c for c in code_cells(notebook) if "parameters" in c.metadata.get("tags", [])]
     assert len(tagged) <= 1
+
+
+def test_ants_and_bees_are_measured_with_the_settings_of_the_chapters():
+    """The tables of two pages come from tools/measure_*.py; chapters 4 and 5 quote them."""
+    for path in PATHS[3:]:
+        tags = {tag: cell for cell in code_cells(nbformat.read(path, as_version=4))
+                for tag in cell.metadata.get("tags", [])}  # fmt: skip
+        settings = {"assets": assets}
+        exec(tags["parameters"].source, settings)
+        names = ("batch_size", "num_epochs", "lr", "head_lr")
+        assert {name: settings[name] for name in names} == {
+            name: getattr(measure_photographs, name.upper()) for name in names
+        }
+        assert settings["size"] == assets.input_size()
 
 
 def test_numbers_said_of_the_photographs_are_those_measured():

@@ -1,7 +1,7 @@
 """Measure the book's trainings on the real photographs of ants and bees.
 
     make data
-    python tools/measure_photographs.py --seeds 5 --epochs 15
+    python tools/measure_photographs.py --seeds 5
 
 trains a frozen, a fine-tuned and a scratch-trained ResNet-18 as chapters 4 and 5 do. It writes what
 the page `book/photographs.md` shows: `book/photographs_runs.csv` (a row a training), its summary
@@ -40,6 +40,8 @@ RUN_COLUMNS = [
     "seconds",
 ]
 SUMMARY_COLUMNS = ["method", "best epoch", "last epoch", "seconds"]
+# The settings of chapters 4 and 5; a test compares them with the notebooks.
+BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02
 METHODS = {
     "frozen": {"freeze": True},
     "fine-tuned": {},
@@ -47,13 +49,15 @@ METHODS = {
 }
 
 
-def train(method: str, seed: int, num_epochs: int) -> tuple[nn.Module, data.Loaders, History]:
+def train(
+    method: str, seed: int, num_epochs: int = NUM_EPOCHS
+) -> tuple[nn.Module, data.Loaders, History]:
     """Train on ants and bees with the settings of chapters 4 and 5."""
     seed_everything(seed)
-    loaders = data.ants_bees(size=64, batch_size=16, seed=seed)
+    loaders = data.ants_bees(size=assets.input_size(), batch_size=BATCH_SIZE, seed=seed)
     device = get_device()
     model = resnet18(len(loaders.class_names), **METHODS[method]).to(device)
-    groups = parameter_groups(model, lr=0.008, head_lr=0.02)
+    groups = parameter_groups(model, lr=LR, head_lr=HEAD_LR)
     optimizer = torch.optim.SGD(groups, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=num_epochs)
     criterion = nn.CrossEntropyLoss()
@@ -66,7 +70,7 @@ def train(method: str, seed: int, num_epochs: int) -> tuple[nn.Module, data.Load
 
 def logistic_regression() -> float:
     """Fit scikit-learn's classifier to the frozen backbone's features; return its accuracy."""
-    loaders = data.ants_bees(size=64, augment=False)
+    loaders = data.ants_bees(size=assets.input_size(), augment=False)
     backbone = resnet18(len(loaders.class_names)).to(get_device())
     x, y = extract_features(backbone, loaders.train, get_device()).tensors
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
@@ -119,7 +123,7 @@ def main() -> None:
     """Train every method with every seed; write the table and the figure."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=NUM_EPOCHS)
     parser.add_argument("--out", type=Path, default=BOOK, help="where to write (default: book)")
     args = parser.parse_args()
     if assets.ants_bees("photos").edition != "photos":

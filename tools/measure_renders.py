@@ -22,7 +22,7 @@ from helpers.models import resnet18
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
 
-NUM_EPOCHS = {"ants and bees": 15, "head": 20, "network": 10}
+NUM_EPOCHS = {"head": 20, "network": 10}
 HEADS = {
     "frozen, 32 px, not normalized": {"normalized": False},
     "frozen, 32 px": {},
@@ -66,7 +66,7 @@ def train_network(seed: int, weights: str | None, **options) -> Metrics:
 
 def train_ants_bees(seed: int, method: str) -> Metrics:
     """Train on ants and bees; return the test of the weights that were best in validation."""
-    model, loaders, _ = train(method, seed, NUM_EPOCHS["ants and bees"])
+    model, loaders, _ = train(method, seed)
     return evaluate(model, loaders.test, CRITERION, get_device())
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["EDITION"] = "rendered"
 
-    jobs = [("ants and bees, 64 px", m, train_ants_bees, {"method": m}) for m in METHODS]
+    jobs = [("ants and bees, 96 px", m, train_ants_bees, {"method": m}) for m in METHODS]
     jobs += [("ten classes", name, train_head, options) for name, options in HEADS.items()]
     jobs += [
         ("ten classes", name, train_network, {"weights": weights, **options})
