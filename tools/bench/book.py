@@ -1,0 +1,130 @@
+"""This book's code, with the settings of its chapters.
+
+Frozen: the backbone is asked once for each picture, without augmentation, and a head is trained on
+what it said. Fine-tuned: as chapter 4. CIFAR-10: features once, at 32 pixels, then a head. There,
+all 50,000 training pictures are learned from and the test pictures evaluated on, as the others do.
+"""
+
+import os
+import time
+from argparse import Namespace
+
+import torch
+from protocol import Run, parse, trust_cifar10
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from helpers import data
+from helpers.features import extract_features
+from helpers.models import parameter_groups, resnet18
+from helpers.runtime import seed_everything
+from helpers.training import fit
+
+# The settings of chapters 4 and 5; a test compares them with those of the measured tables.
+BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02
+EPOCHS = {"frozen": NUM_EPOCHS, "fine-tuned": NUM_EPOCHS, "cifar10": 5}
+CPU = torch.device("cpu")
+
+
+def first(loader: DataLoader, max_batches: int | None) -> DataLoader:
+    """Return the loader, or one of its first pictures where there is a limit."""
+    if max_batches is None:
+        return loader
+    num = min(len(loader.dataset), max_batches * loader.batch_size)
+    return DataLoader(Subset(loader.dataset, range(num)), loader.batch_size)
+
+
+def shuffled(features: TensorDataset, batch_size: int, seed: int) -> DataLoader:
+    """Return batches of features in an order that `seed` fixes."""
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(features, batch_size, shuffle=True, generator=generator)
+
+
+def fit_and_print(
+    run: Run,
+    model: nn.Module,
+    train: DataLoader,
+    val: DataLoader,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    args: Namespace,
+) -> None:
+    """Call `fit`; print its epochs afterward, from its history and the times of the steps."""
+    steps: list[float] = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(time.perf_counter()))
+    run.ready()
+    start = time.perf_counter()
+    history = fit(
+        model, train, val, nn.CrossEntropyLoss(), optimizer, CPU, num_epochs=args.epochs,
+        scheduler=scheduler, max_batches=args.max_batches, verbose=False,
+    )  # fmt: skip
+    # `fit` times the epochs; what it does between them, such as copying weights, is shared out.
+    between = (time.perf_counter() - start - sum(history.seconds)) / args.epochs
+    each = len(steps) // args.epochs
+    pictures = min(each * train.batch_size, len(train.dataset))
+    for epoch in range(args.epochs):
+        end = start + sum(history.seconds[: epoch + 1]) + between * (epoch + 1)
+        began = end - history.seconds[epoch] - between
+        train_seconds = steps[(epoch + 1) * each - 1] - began
+        accuracy = history.val_accuracy[epoch]
+        run.line(train_seconds, pictures, accuracy, seconds=end - run.start)
+
+
+def frozen(args: Namespace, run: Run) -> None:
+    """Train a head on features of ants and bees."""
+    loaders = data.image_folders(
+        args.data, size=args.size, batch_size=BATCH_SIZE, augment=False, seed=args.seed
+    )
+    model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
+    train, val = (
+        extract_features(model, first(loader, args.max_batches), CPU)
+        for loader in (loaders.train, loaders.val)
+    )
+    optimizer = SGD(model.fc.parameters(), lr=HEAD_LR, momentum=0.9)
+    scheduler = CosineAnnealingLR(optimizer, T_max=args.epochs)
+    batches = shuffled(train, BATCH_SIZE, args.seed), DataLoader(val, BATCH_SIZE)
+    fit_and_print(run, model.fc, *batches, optimizer, scheduler, args)
+
+
+def fine_tuned(args: Namespace, run: Run) -> None:
+    """Train all of the network on ants and bees."""
+    loaders = data.image_folders(args.data, size=args.size, batch_size=BATCH_SIZE, seed=args.seed)
+    model = resnet18(len(loaders.class_names), weights=args.backbone)
+    optimizer = SGD(parameter_groups(model, lr=LR, head_lr=HEAD_LR), momentum=0.9)
+    scheduler = CosineAnnealingLR(optimizer, T_max=args.epochs)
+    fit_and_print(run, model, loaders.train, loaders.val, optimizer, scheduler, args)
+
+
+def cifar10(args: Namespace, run: Run) -> None:
+    """Train a head on features of CIFAR-10."""
+    trust_cifar10()
+    os.environ["TRANSFER_LEARNING_DATA"] = str(args.data)
+    loaders = data.cifar10(edition="photos", batch_size=100, seed=args.seed)
+    model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
+    train, more, test = (
+        extract_features(model, first(loader, args.max_batches), CPU).tensors
+        for loader in (loaders.train, loaders.val, loaders.test)
+    )
+    features = TensorDataset(*(torch.cat(both) for both in zip(train, more, strict=True)))
+    optimizer = Adam(model.fc.parameters(), lr=1e-3)
+    batches = shuffled(features, 100, args.seed), DataLoader(TensorDataset(*test), 100)
+    fit_and_print(run, model.fc, *batches, optimizer, None, args)
+
+
+def main() -> None:
+    """Run one task."""
+    args = parse(__doc__, EPOCHS, size=96)
+    run = Run()
+    seed_everything(args.seed)
+    if args.task == "cifar10":
+        cifar10(args, run)
+        run.end(size=32, batch_size=100)
+    else:
+        {"frozen": frozen, "fine-tuned": fine_tuned}[args.task](args, run)
+        run.end(size=args.size, batch_size=BATCH_SIZE)
+
+
+if __name__ == "__main__":
+    main()
