@@ -37,7 +37,7 @@ class Lines(Callback):
 
     def __init__(self, run: Run, max_batches: int | None):
         """Take the clock, and how many batches a pass may have (None: all)."""
-        self.run, self.max_batches = run, max_batches
+        self.clock, self.max_batches = run, max_batches
 
     def before_epoch(self):
         """Note when the epoch began; count from nothing."""
@@ -63,7 +63,7 @@ class Lines(Callback):
 
     def after_epoch(self):
         """Print the line."""
-        self.run.line(self.train_seconds, self.trained, self.correct / self.seen)
+        self.clock.line(self.train_seconds, self.trained, self.correct / self.seen)
 
 
 def pictures(folder: Path) -> list[Path]:
