@@ -7,12 +7,13 @@ BIN := $(CURDIR)/$(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test pictures-check lab data clean
+.PHONY: help book test pictures-check bench lab data clean
 
 help:
 	@echo "make book              build the site into _build/html"
 	@echo "make book EDITION=photos   the same, from notebooks run on the photographs"
 	@echo "make test              run every test"
+	@echo "make bench             time the book beside other ways (hours)"
 	@echo "make lab               open the notebooks in JupyterLab"
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
 	@echo "make clean             remove what was built"
@@ -46,6 +47,17 @@ pictures-check: EVERY ?= 20
 pictures-check: $(INSTALLED)
 	$(BIN)/python tools/render_ants_bees.py helpers/embedded/ants_bees --check --every $(EVERY)
 	$(BIN)/python tools/render_cifar10.py helpers/embedded/cifar10 --check --every $(EVERY)
+
+# fastai has an environment of its own. BENCH="--smoke" sees that all runs; see tools/bench/run.py.
+PEERS := _build/peers
+$(PEERS)/installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  "fastai>=2.8.12" "torch>=2.14" "torchvision>=0.29" "safetensors>=0.5"
+	@touch $@
+
+bench: $(INSTALLED) $(PEERS)/installed
+	$(BIN)/python tools/bench/run.py $(BENCH)
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab notebooks

@@ -1,0 +1,284 @@
+"""The benchmark in tools/bench: its arithmetic, its records, and that its contestants run."""
+
+import json
+import math
+import pickle
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import bare
+import growth
+import measure_photographs
+import numpy as np
+import protocol
+import pytest
+import report
+import run
+import torch
+from conftest import save_picture
+
+import book
+from helpers import assets
+
+SCRIPTS = ("book.py", "plain_pytorch.py", "source_loops.py")
+
+
+def record(contestant, seed, epochs, work="frozen", **end):
+    """Make up a run from its (seconds, accuracy) after each epoch: 30 pictures in 0.25 s each."""
+    lines = [
+        {"epoch": epoch, "seconds": seconds, "train_seconds": 0.25, "pictures": 30,
+         "val_accuracy": accuracy}
+        for epoch, (seconds, accuracy) in enumerate(epochs, 1)
+    ]  # fmt: skip
+    end = {"setup_seconds": 1.0, "total_seconds": 9.0, "peak_mb": 100.0 + seed} | end
+    end = {"worker_peak_mb": 0.0, "size": 96, "batch_size": 16} | end
+    key = {"work": work, "contestant": contestant, "seed": seed, "threads": 2}
+    return key | {"lines": lines, "end": end}
+
+
+def bare_record(seed, train, forward, size=96):
+    rates = {"size": size, "batch_size": 16, "train": train, "forward": forward}
+    return {"work": "bare", "seed": seed, "threads": 2} | rates
+
+
+@pytest.fixture
+def records():
+    """Source: last accuracies .6 and .8, so .7 is to be reached; it does after 20 and 36 s."""
+    return [
+        record("quick", 0, [(1, 0.6), (2, 0.75)]),
+        record("lost", 0, [(5, 0.1), (10, 0.69)]),
+        record(report.SOURCE, 0, [(10, 0.5), (20, 0.7), (30, 0.6)], worker_peak_mb=55.0),
+        bare_record(0, train=20.0, forward=70.0),
+        record("quick", 1, [(1, 0.7), (2, 0.9)]),
+        record(report.SOURCE, 1, [(12, 0.4), (24, 0.6), (36, 0.8)]),
+        bare_record(1, train=20.0, forward=80.0),
+        record("quick", 2, [(1, 0.1), (2, 0.2)]),
+        bare_record(2, train=20.0, forward=90.0),
+        bare_record(2, train=1.0, forward=1.0, size=224),
+    ]
+
+
+def test_the_summary_agrees_with_counting_by_hand(records):
+    quick, lost, source = report.summarize(records)
+    assert quick == [
+        "frozen", "quick", "3", "2.0", "2 of 3", "2.0", "0.617 (0.200–0.900)", "102", "0",
+        "0.50",  # 60 pictures in 1.5 s, of the 80 a second that the bare network manages
+        "14.0",  # the source's median of 28 s
+    ]  # fmt: skip
+    assert lost[2:7] == ["1", "never", "0 of 1", "10.0", "0.690"] and lost[-1] == ""
+    assert source[2:7] == ["2", "28.0", "2 of 2", "33.0", "0.700 (0.600–0.800)"]
+    assert source[7:9] == ["101", "55"] and source[-1] == "1.0"
+    assert len(quick) == len(report.COLUMNS)
+
+
+def test_half_of_the_seeds_is_not_most_of_them():
+    source = record(report.SOURCE, 0, [(10, 0.7)])
+    half = [record("half", seed, [(1, accuracy)]) for seed, accuracy in ((0, 0.7), (1, 0.6))]
+    row = report.summarize([source, *half])[1]
+    assert row[3:5] == ["never", "1 of 2"] and row[-1] == ""
+
+
+def test_fine_tuning_is_compared_with_training_and_a_missing_source_leaves_blanks():
+    mine = record("quick", 0, [(1, 0.6), (2, 0.75)], work="fine-tuned")
+    (row,) = report.summarize([mine, bare_record(0, train=20.0, forward=70.0)])
+    assert row[3:5] == ["", ""] and row[-2:] == ["2.0", ""]
+    (row,) = report.summarize([mine])
+    assert row[-2] == ""
+    with pytest.raises(ValueError, match="mix numbers of threads"):
+        report.summarize([mine, mine | {"threads": 1}])
+
+
+def test_a_half_written_last_line_is_left_out_and_replaced(records, tmp_path):
+    raw = tmp_path / "deep" / "raw.jsonl"
+    assert report.read(raw) == []
+    for one in records[:2]:
+        report.append(raw, one)
+    with raw.open("a") as file:
+        file.write(json.dumps(records[2])[:50])
+    assert report.read(raw) == records[:2]
+    report.append(raw, records[3])
+    assert report.read(raw) == [*records[:2], records[3]]
+    raw.write_text("{broken\n" + raw.read_text())
+    with pytest.raises(json.JSONDecodeError):  # in the middle, it is damage
+        report.read(raw)
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    peers = tmp_path / "python"
+    peers.touch()
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    return Namespace(
+        seeds=2, source_seeds=1, work=None, threads=2, smoke=False, data=Path("data"),
+        cifar10=tmp_path, backbone=Path("weights"), peers=peers, raw=tmp_path / "raw.jsonl",
+    )  # fmt: skip
+
+
+def fake_lines(calls):
+    """Stand in for the processes: note each call, fail where it is in `calls` already as such."""
+
+    def python_lines(python, script, options, threads):
+        task = options[options.index("--task") + 1] if "--task" in options else "bare"
+        calls.append((script, task, options))
+        if script == "bare.py":
+            size, batch_size = int(options[1]), int(options[3])
+            return [{"size": size, "batch_size": batch_size, "train": 1.0, "forward": 2.0}]
+        made = record("", 0, [(1, 0.5)])
+        return [*made["lines"], made["end"]]
+
+    return python_lines
+
+
+def test_seeds_take_turns_and_what_is_there_is_not_run_again(arguments, monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "python_lines", fake_lines(calls))
+    assert run.run_all(arguments) == 0
+    found = report.read(arguments.raw)
+    assert [one["seed"] for one in found] == [0] * 14 + [1] * 8  # 13 and 7 runs, and the bare rate
+    assert sum(script == "source_loops.py" for script, _, _ in calls) == 3
+    assert sum(script == "book.py" for script, _, _ in calls) == 6
+    once = len(calls)
+    assert run.run_all(arguments) == 0 and len(calls) == once
+    assert report.read(arguments.raw) == found
+
+    whole = arguments.raw.read_text()
+    arguments.raw.write_text(whole[:-40])  # the last was interrupted
+    assert run.run_all(arguments) == 0 and len(calls) == once + 1
+    assert arguments.raw.read_text() == whole
+
+
+def test_a_failure_is_told_and_the_others_go_on(arguments, monkeypatch, capsys):
+    works = fake_lines([])
+
+    def fail(python, script, options, threads):
+        if script == "fastai_learner.py":
+            raise RuntimeError("fastai stumbled")
+        return works(python, script, options, threads)
+
+    monkeypatch.setattr(run, "python_lines", fail)
+    assert run.run_all(arguments) == 8
+    assert "fastai stumbled" in capsys.readouterr().err
+    assert len(report.read(arguments.raw)) == 22 - 8
+
+
+def test_what_cannot_run_here_is_left_out_and_named(arguments, capsys):
+    arguments.peers.unlink()
+    arguments.cifar10 = Path("nowhere")
+    pairs = run.available(arguments)
+    assert {work for _, work in pairs} == {"frozen", "fine-tuned"}
+    assert not any(contestant.peer for contestant, _ in pairs)
+    told = capsys.readouterr().err
+    assert "fastai" in told and "CIFAR-10" in told
+
+
+# ---- the contestants -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny_pictures(tmp_path_factory):
+    """Nine pictures to learn from, five to validate with, and a CIFAR-10 of twenty a file."""
+    root, seed = tmp_path_factory.mktemp("tiny"), 0
+    for split, counts in {"train": (5, 4), "val": (2, 3)}.items():
+        for name, count in zip(("ants", "bees"), counts, strict=True):
+            for k in range(count):
+                save_picture(root / split / name / f"{k}.png", seed=(seed := seed + 1))
+    folder, rng = root / "cifar-10-batches-py", np.random.default_rng(0)
+    folder.mkdir()
+    for name in (*(f"data_batch_{b}" for b in range(1, 6)), "test_batch"):
+        data = rng.integers(0, 256, (20, 3072), dtype=np.uint8)
+        batch = {"data": data, "labels": [k % 10 for k in range(20)]}
+        (folder / name).write_bytes(pickle.dumps(batch))
+    names = {"label_names": list(assets.CIFAR10_CLASSES)}
+    (folder / "batches.meta").write_bytes(pickle.dumps(names))
+    return root
+
+
+@pytest.mark.parametrize("task", protocol.TASKS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_contestant_prints_the_lines_of_the_protocol(script, task, tiny_pictures):
+    backbone = assets.RENDERED["backbone"].path
+    options = ["--data", str(tiny_pictures), "--backbone", str(backbone), "--task", task]
+    options += ["--epochs", "2"]
+    if task == "frozen":
+        options += ["--max-batches", "1"]
+    lines = run.python_lines(Path(sys.executable), script, options, threads=1)
+    *epochs, end = lines
+    assert [line["epoch"] for line in epochs] == [1, 2]
+    assert 0 < epochs[0]["seconds"] < epochs[1]["seconds"] <= end["total_seconds"]
+    assert end["setup_seconds"] < epochs[0]["seconds"]
+    batch = end["batch_size"]
+    expected = 100 if task == "cifar10" else 9 if task == "fine-tuned" else min(9, batch)
+    for line in epochs:
+        assert line["pictures"] == expected and 0 <= line["val_accuracy"] <= 1
+        assert 0 < line["train_seconds"] < line["seconds"]
+    val = 20 if task == "cifar10" else 5 if task == "fine-tuned" else min(5, batch)
+    assert (epochs[-1]["val_accuracy"] * val) % 1 == pytest.approx(0, abs=1e-3)
+    assert end["peak_mb"] > 100
+    assert (end["worker_peak_mb"] > 0) == (end["workers"] > 0)
+
+
+def test_the_protocol_asks_for_nothing_of_the_book():
+    """fastai's environment has no helpers: the protocol, and fastai's script, import none."""
+    code = "import protocol, sys; assert not {'helpers', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=run.HERE)
+    assert "helpers" not in (run.HERE / "fastai_learner.py").read_text()
+
+
+def test_the_book_takes_part_with_the_settings_of_its_chapters():
+    for name in ("BATCH_SIZE", "NUM_EPOCHS", "LR", "HEAD_LR"):
+        assert getattr(book, name) == getattr(measure_photographs, name), name
+
+
+def test_the_bare_rate_is_the_batch_over_the_median_of_its_steps(monkeypatch):
+    clock = iter([0, 50, 0, 1, 0, 2, 0, 9])  # a warm-up of 50 s, then 1, 2 and 9
+    monkeypatch.setattr(bare.time, "perf_counter", lambda: next(clock))
+    assert bare.median_seconds(lambda: None, steps=3, warm_up=1) == 2
+    monkeypatch.setattr(bare, "median_seconds", lambda step, steps: step() or 0.5)
+    assert bare.rates(size=32, batch_size=4, steps=1) == {"train": 8.0, "forward": 8.0}
+
+
+# ---- figures and growth --------------------------------------------------------------------------
+
+
+def test_table_and_figure_come_from_the_records_alone(records, tmp_path):
+    raw, out = tmp_path / "raw.jsonl", tmp_path / "out"
+    for one in records:
+        report.append(raw, one)
+    report.report(raw, out)
+    table = (out / "bench.csv").read_text("utf8").splitlines()
+    assert table[0] == ",".join(report.COLUMNS) and len(table) == 4
+    figure = (out / "figures" / "bench.svg").read_bytes()
+    assert b"<svg" in figure
+    report.report(raw, out)
+    raw.write_text("")
+    with pytest.raises(SystemExit, match="no run"):
+        report.report(raw, out)
+
+
+def test_the_fitted_line_is_found_again_and_relative_errors_weigh_alike():
+    counts = [100, 1000, 10_000]
+    assert growth.fit_line(counts, [2 + 0.01 * n for n in counts]) == pytest.approx((2, 0.01))
+    a, b = growth.fit_line(counts, [3, 12, 204])  # 102 expected: twice as much
+    w = 1 / np.array([3, 12, 204])
+    system = np.stack([w, w * counts], axis=1)
+    assert (a, b) == pytest.approx(tuple(np.linalg.lstsq(system, np.ones(3), rcond=None)[0]))
+
+
+def test_growth_is_measured_and_drawn(tmp_path):
+    threads = torch.get_num_threads()
+    found = [growth.measure(method, count) for method in growth.METHODS for count in (20, 40)]
+    assert torch.get_num_threads() == threads
+    assert all(one["seconds"] > 0 and one["peak_mb"] > 100 for one in found)
+    rows, fits = growth.with_fits(found)
+    assert [row[:2] for row in rows] == [
+        ["frozen", "20"], ["frozen", "40"], ["fine-tuned", "20"], ["fine-tuned", "40"],
+    ]  # fmt: skip
+    growth.plot(found, fits, tmp_path / "figures" / "growth.svg")
+    assert b"<svg" in (tmp_path / "figures" / "growth.svg").read_bytes()
+
+
+def test_numbers_are_written_with_about_three_digits():
+    values = [None, math.inf, 0.123, 1.234, 12.34, 123.4, 1234.5]
+    assert list(map(report.number, values)) == ["", "never", "0.12", "1.2", "12.3", "123", "1234"]
