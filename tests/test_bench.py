@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -216,6 +217,9 @@ def test_a_contestant_prints_the_lines_of_the_protocol(script, task, tiny_pictur
     val = 20 if task == "cifar10" else 5 if task == "fine-tuned" else min(5, batch)
     assert (epochs[-1]["val_accuracy"] * val) % 1 == pytest.approx(0, abs=1e-3)
     assert end["peak_mb"] > 100
+    source_workers = 0 if task == "cifar10" else 4
+    workers = {"book.py": 0, "plain_pytorch.py": os.cpu_count(), "source_loops.py": source_workers}
+    assert end["workers"] == workers[script]
     assert (end["worker_peak_mb"] > 0) == (end["workers"] > 0)
 
 
