@@ -97,7 +97,8 @@ def run_bare(seed: int, args: argparse.Namespace) -> None:
         if is_there(records, **key):
             continue
         arguments = ["--size", str(size), "--batch-size", str(batch_size)]
-        arguments += ["--steps", "2" if args.smoke else "30"]
+        steps = 2 if args.smoke else 30 if batch_size * size**2 < 1e6 else 10  # seconds each
+        arguments += ["--steps", str(steps)]
         (rates,) = python_lines(Path(sys.executable), "bare.py", arguments, args.threads)
         append(args.raw, key | rates)
         print(f"bare        {size} px, batch {batch_size:3}  {rates['train']:.1f} a second")
