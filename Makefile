@@ -35,6 +35,7 @@ book: $(INSTALLED)
 # sleep. (Two trainings at once on two cores: 70 pictures a second each; 6 where idle threads spin.)
 export OMP_WAIT_POLICY ?= passive
 book test: export OMP_NUM_THREADS ?= 2
+book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -63,8 +63,10 @@ def image_folders(
     pixels. `seed` fixes the order of the batches.
     """
     root = Path(root)
-    crop = [v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)]
-    random_crop = [v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()]
+    crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
+    random_crop = v2.Compose(
+        [v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()]
+    )
     found = {"train": None, "val": None, "test": None}
     class_names = None
     for split in found:
@@ -77,9 +79,9 @@ def image_folders(
                 f"{root / split} has the classes {folder.classes}, training has {class_names}: "
                 f"give every part the same class folders"
             )
-        steps = random_crop if augment and split == "train" else crop
+        per_picture = random_crop if augment and split == "train" else crop
         pictures = [open_picture(path, short_side=2 * size) for path, _ in folder.samples]
-        found[split] = Pictures(pictures, folder.targets, v2.Compose([*steps, *normalize()]))
+        found[split] = Pictures(pictures, folder.targets, per_picture, normalize())
     return make_loaders(**found, class_names=class_names, batch_size=batch_size, seed=seed)
 
 
@@ -109,13 +111,15 @@ def cifar10(
         kept, _ = draw_per_class(labels[train], num_train, seed)
         train = train[kept]
     mean, std = (MEAN, STD) if normalized else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    enlarge = [v2.Resize(size)] if size != 32 else []
-    shift = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()] if augment else []
-    plain = v2.Compose([*enlarge, *normalize(mean, std)])
+    prepare = normalize(mean, std)
+    if size != 32:
+        prepare = v2.Compose([v2.Resize(size), prepare])
+    plain = v2.Identity()
+    shift = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
     return make_loaders(
-        Pictures(pictures[train], labels[train].tolist(), v2.Compose([*shift, plain])),
-        Pictures(pictures[val], labels[val].tolist(), plain),
-        Pictures(test_pictures, test_labels.tolist(), plain),
+        Pictures(pictures[train], labels[train].tolist(), shift if augment else plain, prepare),
+        Pictures(pictures[val], labels[val].tolist(), plain, prepare),
+        Pictures(test_pictures, test_labels.tolist(), plain, prepare),
         class_names=list(assets.CIFAR10_CLASSES),
         batch_size=batch_size,
         seed=seed,
@@ -124,9 +128,9 @@ def cifar10(
     )
 
 
-def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> list[v2.Transform]:
-    """Return the two steps from uint8 pixels to what the network was trained on."""
-    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
+def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Transform:
+    """Return the way from uint8 pixels to what the network was trained on."""
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
 
 
 def make_loaders(

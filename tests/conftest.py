@@ -52,6 +52,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path, monkeypatch):
-    """No test sees the photographs, or the edition, of whoever runs it."""
+    """No test sees the photographs, the features or the edition of whoever runs it."""
     monkeypatch.setenv("TRANSFER_LEARNING_DATA", str(tmp_path / "photographs"))
+    monkeypatch.setenv("TRANSFER_LEARNING_CACHE", str(tmp_path / "features"))
     monkeypatch.delenv("EDITION", raising=False)

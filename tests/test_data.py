@@ -1,10 +1,14 @@
 """Pictures to batches: right pixels, right splits, and clear words where there are none."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from conftest import save_picture
 from PIL import Image
+from torch.nn.functional import avg_pool2d
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from helpers import assets, data
@@ -71,6 +75,44 @@ def test_validation_pixels_are_those_of_torchvisions_plain_transforms(root):
     expected = plain(Image.open(root / "val" / "b" / "2.png"))
     found, _ = data.image_folders(root, size=16).val.dataset[3]
     torch.testing.assert_close(found, expected)
+
+
+def test_a_batch_holds_what_its_pictures_give_one_by_one(root):
+    """Normalized at once or apart, cropped by the same random numbers."""
+    dataset = data.image_folders(root, size=16).train.dataset
+    torch.manual_seed(3)
+    (inputs, labels), *rest = DataLoader(dataset, len(dataset))
+    torch.manual_seed(3)
+    torch.empty((), dtype=torch.int64).random_()  # as a DataLoader draws a seed for its workers
+    apart = [dataset[i] for i in range(len(dataset))]
+    assert not rest and labels.tolist() == [y for _, y in apart] == [0, 0, 0, 1, 1]
+    torch.testing.assert_close(inputs, torch.stack([x for x, _ in apart]), rtol=0, atol=1e-6)
+
+
+def test_augmented_pictures_are_distributed_as_those_of_the_plain_transforms(tmp_path):
+    """Decoded once and reduced, cropped from there: as if cropped from the file each time."""
+    source = assets.EMBEDDED / "ants_bees" / "train" / "bees" / "bee_0003.jpg"
+    for name in ("train/a", "val/a"):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(source, tmp_path / name)
+    plain = v2.Compose(
+        [
+            v2.RandomResizedCrop(64, scale=(0.35, 1.0)),
+            v2.RandomHorizontalFlip(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(data.MEAN, data.STD),
+        ]
+    )
+    dataset = data.image_folders(tmp_path, size=64).train.dataset
+    with Image.open(source) as image:
+        theirs = torch.stack([plain(image) for _ in range(600)])
+    ours = torch.stack([dataset[0][0] for _ in range(600)])
+    for power in (1, 2):  # means, and spreads, of 8 × 8 places in three colors
+        a, b = (avg_pool2d(x, 8).flatten(1) for x in (ours, theirs))
+        a, b = ((x - b.mean(0)) ** power for x in (a, b))
+        z = (a.mean(0) - b.mean(0)) / ((a.var(0) + b.var(0)) / 600).sqrt()
+        assert z.abs().max() < 4.5 and z.square().mean() < 3, power
 
 
 def test_a_single_picture_is_never_left_for_batchnorm(root):

@@ -109,9 +109,8 @@ def load_train(train: Labeled, size: int, batch_size: int, seed: int) -> DataLoa
         v2.RandomResizedCrop(size, scale=(0.4, 1.0)),
         v2.RandomHorizontalFlip(),
         v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
-        *normalize(),
     ]
-    data = Pictures(*train, v2.Compose(steps))
+    data = Pictures(*train, v2.Compose(steps), normalize())
     workers = min(8, os.cpu_count() or 1) if len(data) > 10_000 else 0
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(
@@ -152,7 +151,7 @@ def pretrain(
     train, val, classes = read_tiny_imagenet(folder)
     if len(train.labels) < batch_size:
         raise ValueError(f"{len(train.labels)} pictures are less than a batch of {batch_size}")
-    val_loader = DataLoader(Pictures(*val, v2.Compose(normalize())), 500)
+    val_loader = DataLoader(Pictures(*val, v2.Identity(), normalize()), 500)
     model = build_model(len(classes)).to(device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)

@@ -45,7 +45,7 @@ def measure(method: str, count: int) -> dict:
     labels = torch.randint(len(classes), (count,))
 
     start = time.perf_counter()
-    pictures = Pictures(images, labels.tolist(), v2.Compose(data.normalize()))
+    pictures = Pictures(images, labels.tolist(), v2.Identity(), data.normalize())
     options = {"class_names": list(classes), "batch_size": BATCH_SIZE, "seed": 0}
     loader = data.make_loaders(pictures, pictures, None, **options).train
     weights = assets.RENDERED["backbone"].path
