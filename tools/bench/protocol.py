@@ -72,8 +72,8 @@ class Run:
         """Print an epoch's line; `seconds`, if it ended earlier than now."""
         self.epoch += 1
         seconds = self.seconds() if seconds is None else seconds
-        values = {"epoch": self.epoch, "seconds": round(seconds, 3)}
-        values |= {"train_seconds": round(train_seconds, 3), "pictures": pictures}
+        values = {"epoch": self.epoch, "seconds": round(seconds, 6)}
+        values |= {"train_seconds": round(train_seconds, 6), "pictures": pictures}
         print(json.dumps(values | {"val_accuracy": round(val_accuracy, 5)}), flush=True)
 
     def end(self, *, size: int, batch_size: int, workers: int = 0) -> None:
@@ -85,8 +85,8 @@ class Run:
         """
         worker_peak_mb = peak_mb(resource.RUSAGE_CHILDREN) if workers else 0.0
         values = {
-            "setup_seconds": round(self.setup, 3),
-            "total_seconds": round(self.seconds(), 3),
+            "setup_seconds": round(self.setup, 6),
+            "total_seconds": round(self.seconds(), 6),
             "peak_mb": peak_mb(),
             "worker_peak_mb": worker_peak_mb,
         }
