@@ -42,6 +42,20 @@ def shuffled(features: TensorDataset, batch_size: int, seed: int) -> DataLoader:
     return DataLoader(features, batch_size, shuffle=True, generator=generator)
 
 
+class Stamped:
+    """Notes when an epoch of `fit` has been trained and evaluated: that is when it steps this."""
+
+    def __init__(self, scheduler: LRScheduler | None):
+        """Stand in for the scheduler, if there is one."""
+        self.scheduler, self.ends = scheduler, []
+
+    def step(self) -> None:
+        """Note the time; take the scheduler's step."""
+        self.ends.append(time.perf_counter())
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+
 def fit_and_print(
     run: Run,
     model: nn.Module,
@@ -51,25 +65,21 @@ def fit_and_print(
     scheduler: LRScheduler | None,
     args: Namespace,
 ) -> None:
-    """Call `fit`; print its epochs afterward, from its history and the times of the steps."""
+    """Call `fit`; print its epochs afterward, from the times of its steps and of their ends."""
     steps: list[float] = []
     optimizer.register_step_post_hook(lambda *_: steps.append(time.perf_counter()))
+    epochs = Stamped(scheduler)
     run.ready()
-    start = time.perf_counter()
+    began = time.perf_counter()
     history = fit(
         model, train, val, nn.CrossEntropyLoss(), optimizer, CPU, num_epochs=args.epochs,
-        scheduler=scheduler, max_batches=args.max_batches, verbose=False,
+        scheduler=epochs, max_batches=args.max_batches, verbose=False,
     )  # fmt: skip
-    # `fit` times the epochs; what it does between them, such as copying weights, is shared out.
-    between = (time.perf_counter() - start - sum(history.seconds)) / args.epochs
     each = len(steps) // args.epochs
     pictures = min(each * train.batch_size, len(train.dataset))
-    for epoch in range(args.epochs):
-        end = start + sum(history.seconds[: epoch + 1]) + between * (epoch + 1)
-        began = end - history.seconds[epoch] - between
-        train_seconds = steps[(epoch + 1) * each - 1] - began
-        accuracy = history.val_accuracy[epoch]
-        run.line(train_seconds, pictures, accuracy, seconds=end - run.start)
+    for epoch, (end, accuracy) in enumerate(zip(epochs.ends, history.val_accuracy, strict=True), 1):
+        run.line(steps[epoch * each - 1] - began, pictures, accuracy, seconds=end - run.start)
+        began = end
 
 
 def frozen(args: Namespace, run: Run) -> None:
