@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import pictures
+from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode
 
 
@@ -74,6 +75,8 @@ def run_backbone(
     Each view has random numbers of its own, so that the same pictures give the same crops again;
     the caller's random numbers stay where they were, as do the model's head and mode.
     """
+    if not len(loader.dataset):
+        raise ValueError(NO_BATCH)
     in_order = DataLoader(loader.dataset, loader.batch_size)
     head, model.fc = model.fc, nn.Identity()
     try:

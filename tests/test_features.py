@@ -170,6 +170,12 @@ def test_an_interrupted_extraction_leaves_nothing(model, loader, cpu, tmp_path):
     assert not list(tmp_path.iterdir()) and isinstance(model.fc, nn.Linear)
 
 
+@pytest.mark.parametrize("extract", [extract_features, cached_features])
+def test_without_a_picture_it_is_said_what_is_wrong(extract, model, cpu):
+    with pytest.raises(ValueError, match="no batch: is its data set empty"):
+        extract(model, DataLoader(Pictures([], [], v2.Identity(), v2.Identity()), 4), cpu)
+
+
 def test_where_nothing_can_be_kept_it_is_said_and_features_come_all_the_same(
     model, loader, cpu, tmp_path
 ):
