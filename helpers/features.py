@@ -32,8 +32,13 @@ def extract_features(
     num_views: how often each picture is looked at. Without augmentation one view says it all, and
     training on the features is exact; with augmentation each view is another crop.
     """
-    features, labels = zip(*run_backbone(model, loader, device, num_views), strict=True)
-    return TensorDataset(torch.cat(features), torch.cat(labels))
+    size, seen = num_views * len(loader.dataset), 0
+    features = torch.empty(size, model.fc.in_features)
+    labels = torch.empty(size, dtype=torch.int64)
+    for batch_features, batch_labels in run_backbone(model, loader, device, num_views):
+        batch = slice(seen, seen := seen + len(batch_labels))
+        features[batch], labels[batch] = batch_features, batch_labels
+    return TensorDataset(features, labels)
 
 
 def cached_features(
@@ -78,13 +83,18 @@ def run_backbone(
     if not len(loader.dataset):
         raise ValueError(NO_BATCH)
     in_order = DataLoader(loader.dataset, loader.batch_size)
+    # Convolutions run faster where the channels of a pixel lie side by side; on MPS, not reliably:
+    # https://github.com/pytorch/pytorch/issues/174345
+    side_by_side = device.type in ("cpu", "cuda")
+    memory_format = torch.channels_last if side_by_side else torch.contiguous_format
     head, model.fc = model.fc, nn.Identity()
     try:
         with eval_mode(model), torch.random.fork_rng(devices=[]):
             for view in range(num_views):
                 torch.default_generator.manual_seed(view)
                 for inputs, labels in in_order:
-                    yield model(inputs.to(device)).cpu(), labels
+                    inputs = inputs.to(device, memory_format=memory_format)
+                    yield model(inputs).cpu(), labels
     finally:
         model.fc = head
 

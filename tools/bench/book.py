@@ -14,7 +14,7 @@ from protocol import Run, parse, trust_cifar10
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from helpers import data
 from helpers.features import extract_features
@@ -36,7 +36,7 @@ def first(loader: DataLoader, max_batches: int | None) -> DataLoader:
     return DataLoader(Subset(loader.dataset, range(num)), loader.batch_size)
 
 
-def shuffled(features: TensorDataset, batch_size: int, seed: int) -> DataLoader:
+def shuffled(features: Dataset, batch_size: int, seed: int) -> DataLoader:
     """Return batches of features in an order that `seed` fixes."""
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(features, batch_size, shuffle=True, generator=generator)
@@ -111,15 +111,15 @@ def cifar10(args: Namespace, run: Run) -> None:
     """Train a head on features of CIFAR-10."""
     trust_cifar10()
     os.environ["TRANSFER_LEARNING_DATA"] = str(args.data)
-    loaders = data.cifar10(edition="photos", batch_size=100, seed=args.seed)
+    loaders = data.cifar10(edition="photos", batch_size=250, seed=args.seed)  # of the backbone
     model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
     train, more, test = (
-        extract_features(model, first(loader, args.max_batches), CPU).tensors
+        extract_features(model, first(loader, args.max_batches), CPU)
         for loader in (loaders.train, loaders.val, loaders.test)
     )
-    features = TensorDataset(*(torch.cat(both) for both in zip(train, more, strict=True)))
+    features = ConcatDataset([train, more])
     optimizer = Adam(model.fc.parameters(), lr=1e-3)
-    batches = shuffled(features, 100, args.seed), DataLoader(TensorDataset(*test), 100)
+    batches = shuffled(features, 100, args.seed), DataLoader(test, 100)
     fit_and_print(run, model.fc, *batches, optimizer, None, args)
 
 

@@ -3,7 +3,8 @@
     python tools/bench/growth.py
 
 Pictures are random, 3 × 32 × 32 and uint8. *Frozen* asks the backbone for the features of all of
-them once and trains a head for five epochs; *fine-tuned* trains all of the network for one. Each
+them once, keeps them on disk, and trains a head for five epochs; *fine-tuned* trains all of the
+network for one. Each
 number of pictures is a process of its own. Writes `book/growth.csv` and `book/figures/growth.svg`,
 with the line seconds = a + b · pictures that fits best, each relative error weighing alike.
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,15 +28,18 @@ COLUMNS = ["method", "pictures", "seconds", "peak MB", "fitted seconds"]
 BATCH_SIZE, HEAD_EPOCHS = 100, 5
 
 
-def measure(method: str, count: int) -> dict:
-    """Train once on `count` random pictures, in this process; return seconds and megabytes."""
+def measure(method: str, count: int, folder: Path) -> dict:
+    """Train once on `count` random pictures, in this process; return seconds and megabytes.
+
+    Features are kept in `folder`.
+    """
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, Subset
     from torchvision.transforms import v2
 
     from helpers import assets, data
-    from helpers.features import extract_features
+    from helpers.features import cached_features
     from helpers.models import resnet18, trainable_parameters
     from helpers.pictures import Pictures
     from helpers.training import fit, train_one_epoch
@@ -52,7 +57,7 @@ def measure(method: str, count: int) -> dict:
     model = resnet18(len(classes), weights=weights, freeze=method == "frozen")
     optimizer = torch.optim.Adam(trainable_parameters(model), lr=1e-3)
     if method == "frozen":
-        features = extract_features(model, loader, cpu)
+        features = cached_features(model, loader, cpu, folder=folder)
         heads = data.make_loaders(features, features, None, **options)
         few = DataLoader(Subset(features, range(min(count, BATCH_SIZE))), BATCH_SIZE)
         options = {"num_epochs": HEAD_EPOCHS, "verbose": False}
@@ -132,7 +137,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         set_threads(args.threads)
-        print(json.dumps(measure(args.one[0], int(args.one[1]))))
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measure(args.one[0], int(args.one[1]), Path(folder))))
         return
 
     found = []

@@ -41,7 +41,7 @@ class Contestant(NamedTuple):
 CONTESTANTS = [
     Contestant("this book", "book.py"),
     Contestant("fastai, 96 px", "fastai_learner.py", TASKS[:2], ("--size", "96"), peer=True),
-    Contestant("fastai, 224 px", "fastai_learner.py", TASKS[:2], peer=True),
+    Contestant("fastai, 224 px", "fastai_learner.py", TASKS[:2], slow=True, peer=True),
     Contestant("plain PyTorch", "plain_pytorch.py", slow=True),
     Contestant(SOURCE, "source_loops.py", slow=True),
 ]
