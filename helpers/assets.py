@@ -8,7 +8,6 @@ the photographs where they are present and whole, `rendered` never does, and `ph
 that refuses to run without any.
 """
 
-import argparse
 import hashlib
 import os
 import sys
@@ -42,6 +41,9 @@ class Photos(NamedTuple):
     url: str  #: where its authors publish it
     target: str  #: what it becomes in the data folder
     summary: str  #: what it is, in a line
+    hash: str | None  #: of the archive; None where it is known by what it holds
+    max_files: int  #: an archive that holds more is refused
+    max_bytes: int  #: as is one that unpacks to more
 
 
 class Rendered(NamedTuple):
@@ -69,24 +71,34 @@ RENDERED = {
         "ResNet-18 pretrained on Tiny ImageNet",
     ),
 }
+IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 PHOTOS = {
     "ants_bees": Photos(
         "hymenoptera_data.zip",
         "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
         "hymenoptera_data",
         "photographs of ants and bees",
+        None,
+        max_files=500,
+        max_bytes=60_000_000,
     ),
     "cifar10": Photos(
         "cifar-10-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "cifar-10-batches-py",
         "CIFAR-10",
+        f"md5:{CIFAR10.tgz_md5}",
+        max_files=20,
+        max_bytes=200_000_000,
     ),
     "backbone": Photos(
         "resnet18-f37072fd.pth",
         "https://download.pytorch.org/models/resnet18-f37072fd.pth",
         "resnet18-f37072fd.pth",
         "ResNet-18 pretrained on ImageNet",
+        f"sha256:{IMAGENET_SHA256}",
+        max_files=1,
+        max_bytes=50_000_000,
     ),
 }
 HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
@@ -166,7 +178,7 @@ def is_whole(name: str, folder: Path | None = None) -> bool:
             [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
         ]
         return all(check_integrity(path / file, md5) for file, md5 in files)
-    return sha256_of(path).startswith(path.stem.split("-")[-1])
+    return sha256_of(path) == IMAGENET_SHA256
 
 
 def sha256_of(path: Path) -> str:
@@ -185,32 +197,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def main() -> int:
-    """Run `python -m helpers.assets`: bring what is missing, or show what is in use."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.assets", description=main.__doc__)
-    parser.add_argument("command", choices=["bring", "status"])
-    parser.add_argument("--from", dest="source", help="a folder or an address with the archives")
-    args = parser.parse_args()
-    if args.command == "status":
-        show_editions()
-        print(f"photographs belong in {data_folder()}")
-        return 0
-    from helpers.bring import bring  # needed here only
-
-    results = []
-    for name, photos in PHOTOS.items():
-        try:
-            print(f"{photos.summary}: {bring(name, args.source)}")
-            results.append("brought")
-        except FileNotFoundError as error:
-            print(f"{photos.summary}: left out, {error}")
-        except (OSError, ValueError) as error:
-            print(f"{photos.summary}: failed, {error}", file=sys.stderr)
-            results.append("failed")
-    if "brought" not in results:
-        print("Nothing was brought. The rendered edition goes on working.", file=sys.stderr)
-    return 0 if set(results) == {"brought"} else 1
-
-
 if __name__ == "__main__":
+    from helpers.commands import main  # needed here only
+
     sys.exit(main())

@@ -1,12 +1,11 @@
 """Which edition is in use, and how photographs get in: as a whole, verified, or not at all."""
 
-import shutil
 import tarfile
 import zipfile
 
 import pytest
 
-from helpers import assets
+from helpers import assets, commands
 from helpers.bring import bring
 
 
@@ -28,7 +27,9 @@ def stick(tmp_path, monkeypatch):
 
 
 def data_files():
-    return sorted(path.name for path in assets.data_folder().iterdir())
+    """What is in the data folder but archives, and the lock that keeps two processes apart."""
+    names = sorted(path.name for path in assets.data_folder().iterdir())
+    return [name for name in names if name not in ("archives", ".lock")]
 
 
 def test_without_photographs_the_rendered_edition_is_in_use():
@@ -73,11 +74,6 @@ def test_bringing_twice_does_nothing(stick):
     assert target.stat().st_mtime_ns == before
 
 
-def test_from_an_address(stick):
-    bring("ants_bees", stick.as_uri())
-    assert assets.ants_bees().edition == "photos"
-
-
 @pytest.mark.parametrize("damage", ["another file", "truncated", "changed"])
 def test_a_damaged_archive_leaves_nothing_behind(stick, damage):
     archive = stick / "hymenoptera_data.zip"
@@ -86,7 +82,7 @@ def test_a_damaged_archive_leaves_nothing_behind(stick, damage):
             file.writestr("hymenoptera_data/train/ants/2.jpg", "one more")
     else:
         archive.write_bytes(b"no zip" if damage == "another file" else archive.read_bytes()[:-30])
-    with pytest.raises(ValueError, match="get it anew"):
+    with pytest.raises(ValueError, match="damaged"):
         bring("ants_bees", str(stick))
     assert data_files() == []
     assert assets.ants_bees().edition == "rendered"
@@ -112,7 +108,7 @@ def test_the_finders_droppings_do_not_count(stick):
 def test_an_archive_that_climbs_out_of_its_folder_is_refused(stick, tmp_path):
     with tarfile.open(stick / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(stick / "hymenoptera_data.zip", arcname="../../escaped")
-    with pytest.raises(ValueError, match="can't be unpacked"):
+    with pytest.raises(ValueError, match="not safe"):
         bring("cifar10", str(stick))
     assert not list(tmp_path.rglob("escaped"))
 
@@ -126,7 +122,7 @@ def test_weights_are_known_by_the_hash_in_their_name(stick):
 
 def run(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["assets", *arguments])
-    return assets.main()
+    return commands.main()
 
 
 def test_the_command_brings_what_is_there_and_says_what_is_not(stick, monkeypatch, capsys):
@@ -153,30 +149,3 @@ def test_the_size_of_pictures_suits_the_backbone_in_use(monkeypatch):
     monkeypatch.setattr(assets, "is_whole", lambda name: name == "backbone")
     assert assets.input_size() == 224
     assert assets.input_size("rendered") == 96
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [(name, damage) for name in assets.RENDERED for damage in ("changed", "removed")]
-    + [("ants_bees", "added"), ("cifar10", "added")],
-)
-def test_a_changed_embedded_file_is_noticed(name, damage, tmp_path, monkeypatch):
-    path, sha256, summary = assets.RENDERED[name]
-    copy = tmp_path / path.name
-    if path.is_dir():
-        shutil.copytree(path, copy)
-    else:
-        shutil.copy(path, copy)
-    monkeypatch.setitem(assets.RENDERED, name, assets.Rendered(copy, sha256, summary))
-    assert assets.resolve(name).path == copy
-    file = copy if copy.is_file() else sorted(copy.rglob("*.*"))[7]
-    if damage == "changed":
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 1
-        file.write_bytes(content)
-    elif damage == "removed":
-        file.unlink()
-    else:
-        (copy / "one more.jpg").write_text("")
-    with pytest.raises(ValueError, match="git restore"):
-        assets.resolve(name)
