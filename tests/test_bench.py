@@ -1,5 +1,6 @@
 """The benchmark in tools/bench: its arithmetic, its records, and that its contestants run."""
 
+import csv
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import bare
 import growth
+import hardware
 import measure_photographs
 import numpy as np
 import protocol
@@ -244,6 +246,16 @@ def test_the_bare_rate_is_the_batch_over_the_median_of_its_steps(monkeypatch):
 
 
 # ---- figures and growth --------------------------------------------------------------------------
+
+
+def test_every_form_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(hardware, "SETTINGS", ((32, 4),))
+    monkeypatch.setattr("sys.argv", ["hardware", "--steps", "1", "--out", str(tmp_path)])
+    hardware.main()
+    head, *rows = csv.reader((tmp_path / "hardware.csv").open(encoding="utf8"))
+    assert head == hardware.COLUMNS
+    assert {row[3] for row in rows} >= {"plain", "channels last", "bfloat16", "both"}
+    assert rows[0][5] == rows[0][7] == "1.0" and all(float(cell) > 0 for cell in rows[-1][4:])
 
 
 def test_table_and_figure_come_from_the_records_alone(records, tmp_path):
