@@ -64,33 +64,34 @@ def records():
 
 
 def test_the_summary_agrees_with_counting_by_hand(records):
-    quick, lost, source = report.summarize(records)
+    quick, lost, source = report.summarize(records, "frozen")
     assert quick == [
-        "frozen", "quick", "3", "2.0", "2 of 3", "2.0", "0.617 (0.200–0.900)", "102", "0",
+        "quick", "3", "2.0 (2 of 3)", "2.0",
+        "16.5",  # the source's loops take 33 s in all, in the median
+        "0.617 (0.200–0.900)", "102",
         "0.50",  # 60 pictures in 1.5 s, of the 80 a second that the bare network manages
-        "14.0",  # the source's median of 28 s
     ]  # fmt: skip
-    assert lost[2:7] == ["1", "never", "0 of 1", "10.0", "0.690"] and lost[-1] == ""
-    assert source[2:7] == ["2", "28.0", "2 of 2", "33.0", "0.700 (0.600–0.800)"]
-    assert source[7:9] == ["101", "55"] and source[-1] == "1.0"
+    assert lost[1:6] == ["1", "never (0 of 1)", "10.0", "", "0.690"]
+    assert source[1:6] == ["2", "28.0", "33.0", "1.2", "0.700 (0.600–0.800)"]
+    assert source[6] == "101; workers 55 each"
     assert len(quick) == len(report.COLUMNS)
 
 
 def test_half_of_the_seeds_is_not_most_of_them():
     source = record(report.SOURCE, 0, [(10, 0.7)])
     half = [record("half", seed, [(1, accuracy)]) for seed, accuracy in ((0, 0.7), (1, 0.6))]
-    row = report.summarize([source, *half])[1]
-    assert row[3:5] == ["never", "1 of 2"] and row[-1] == ""
+    row = report.summarize([source, *half], "frozen")[1]
+    assert row[2] == "never (1 of 2)" and row[4] == ""
 
 
 def test_fine_tuning_is_compared_with_training_and_a_missing_source_leaves_blanks():
     mine = record("quick", 0, [(1, 0.6), (2, 0.75)], work="fine-tuned")
-    (row,) = report.summarize([mine, bare_record(0, train=20.0, forward=70.0)])
-    assert row[3:5] == ["", ""] and row[-2:] == ["2.0", ""]
-    (row,) = report.summarize([mine])
-    assert row[-2] == ""
+    (row,) = report.summarize([mine, bare_record(0, train=20.0, forward=70.0)], "fine-tuned")
+    assert row[2] == row[4] == "" and row[-1] == "2.0"
+    (row,) = report.summarize([mine], "fine-tuned")
+    assert row[-1] == ""
     with pytest.raises(ValueError, match="mix numbers of threads"):
-        report.summarize([mine, mine | {"threads": 1}])
+        report.summarize([mine, mine | {"threads": 1}], "fine-tuned")
 
 
 def test_a_half_written_last_line_is_left_out_and_replaced(records, tmp_path):
@@ -263,7 +264,7 @@ def test_table_and_figure_come_from_the_records_alone(records, tmp_path):
     for one in records:
         report.append(raw, one)
     report.report(raw, out)
-    table = (out / "bench.csv").read_text("utf8").splitlines()
+    table = (out / "bench_frozen.csv").read_text("utf8").splitlines()
     assert table[0] == ",".join(report.COLUMNS) and len(table) == 4
     figure = (out / "figures" / "bench.svg").read_bytes()
     assert b"<svg" in figure
@@ -284,7 +285,9 @@ def test_the_fitted_line_is_found_again_and_relative_errors_weigh_alike():
 
 def test_growth_is_measured_and_drawn(tmp_path):
     threads = torch.get_num_threads()
-    found = [growth.measure(method, count) for method in growth.METHODS for count in (20, 40)]
+    found = [
+        growth.measure(method, count, tmp_path) for method in growth.METHODS for count in (20, 40)
+    ]
     assert torch.get_num_threads() == threads
     assert all(one["seconds"] > 0 and one["peak_mb"] > 100 for one in found)
     rows, fits = growth.with_fits(found)

@@ -15,17 +15,14 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = "source's loops"
 COLUMNS = [
-    "work",
-    "contestant",
+    "",
     "seeds",
-    "seconds to the source's accuracy",
-    "reached it",
-    "seconds in all",
-    "final accuracy",
-    "peak MB",
-    "largest worker MB",
-    "share of the bare rate",
+    "s to the source's accuracy",
+    "s in all",
     "times sooner",
+    "accuracy at the end",
+    "peak MB",
+    "share of the bare rate",
 ]
 TITLES = {
     "frozen": "frozen, ants and bees",
@@ -117,44 +114,52 @@ def with_range(values: list[float]) -> str:
     return f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
-def summarize(records: list[dict]) -> list[list[str]]:
-    """Reduce the records to a row a work and contestant: medians over the seeds."""
+def summarize(records: list[dict], work: str) -> list[list[str]]:
+    """Reduce the records of a work to a row a contestant: medians over its seeds.
+
+    "Times sooner" compares when the source's accuracy is reached with how long the source's loops
+    take in all: that is when they have it for good.
+    """
     if len({record["threads"] for record in records}) > 1:
         raise ValueError("the records mix numbers of threads: keep those of one number only")
-    rows = []
-    for work in works_of(records):
-        runs = runs_of(records, work)
-        target = target_of(runs)
-        for contestant, mine in runs.items():
-            reached, sooner = None, None
-            if target is not None:
-                reached = median(seconds_to(run, target) for run in mine)
-                sources = median(seconds_to(run, target) for run in runs[SOURCE])
-                sooner = sources / reached if max(sources, reached) < math.inf else None
-            bare = bare_rate(records, work, mine[0]["end"])
-            rows.append(
-                [
-                    work,
-                    contestant,
-                    str(len(mine)),
-                    number(reached),
-                    count_reached(mine, target),
-                    number(median(run["lines"][-1]["seconds"] for run in mine)),
-                    with_range([run["lines"][-1]["val_accuracy"] for run in mine]),
-                    f"{max(run['end']['peak_mb'] for run in mine):.0f}",
-                    f"{max(run['end']['worker_peak_mb'] for run in mine):.0f}",
-                    number(bare and median(map(rate_of, mine)) / bare),
-                    number(sooner),
-                ]
-            )
+    runs, rows = runs_of(records, work), []
+    target = target_of(runs)
+    for contestant, mine in runs.items():
+        reached, sooner = None, None
+        if target is not None:
+            reached = median(seconds_to(run, target) for run in mine)
+            sooner = median(map(seconds_of, runs[SOURCE])) / reached or None  # of infinity: none
+        bare = bare_rate(records, work, mine[0]["end"])
+        rows.append(
+            [
+                contestant,
+                str(len(mine)),
+                number(reached) + how_many_reached(mine, target),
+                number(median(map(seconds_of, mine))),
+                number(sooner),
+                with_range([run["lines"][-1]["val_accuracy"] for run in mine]),
+                memory(mine),
+                number(bare and median(map(rate_of, mine)) / bare),
+            ]
+        )
     return rows
 
 
-def count_reached(runs: list[dict], target: float | None) -> str:
-    """Say how many of the seeds reached the target."""
-    if target is None:
-        return ""
-    return f"{sum(seconds_to(run, target) < math.inf for run in runs)} of {len(runs)}"
+def seconds_of(run: dict) -> float:
+    """Return how long a run took, from the start of its preparation to its last evaluation."""
+    return run["lines"][-1]["seconds"]
+
+
+def how_many_reached(runs: list[dict], target: float | None) -> str:
+    """Say how many of the seeds reached the target, where not all did."""
+    reached = sum(seconds_to(run, target) < math.inf for run in runs) if target else len(runs)
+    return "" if reached == len(runs) else f" ({reached} of {len(runs)})"
+
+
+def memory(runs: list[dict]) -> str:
+    """Write the peak memory of all the seeds, and that of the largest loader worker."""
+    own, worker = (max(run["end"][name] for run in runs) for name in ("peak_mb", "worker_peak_mb"))
+    return f"{own:.0f}" + (f"; workers {worker:.0f} each" if worker else "")
 
 
 def write(path: Path, columns: list[str], rows: list[list]) -> None:
@@ -198,9 +203,10 @@ def draw(ax: plt.Axes, runs: list[dict], label: str, **style) -> None:
 
 
 def report(raw: Path, out: Path) -> None:
-    """Write `bench.csv` and `figures/bench.svg` below `out`, from the records in `raw`."""
+    """Write `bench_*.csv` and `figures/bench.svg` below `out`, from the records in `raw`."""
     records = read(raw)
     if not works_of(records):
         raise SystemExit(f"no run in {raw} yet")
-    write(out / "bench.csv", COLUMNS, summarize(records))
+    for work in works_of(records):
+        write(out / f"bench_{work}.csv", COLUMNS, summarize(records, work))
     plot(records, out / "figures" / "bench.svg")

@@ -5,7 +5,7 @@
 or, for a part, `python tools/bench/run.py --work frozen --seeds 3`. Each run is a process of its
 own; seed by seed all contestants take turns, so that a drifting machine hits all alike. Each run is
 added to `_build/bench/raw.jsonl` when it ends, and one that is there isn't run again: an
-interrupted benchmark goes on. From that file alone come `book/bench.csv` and
+interrupted benchmark goes on. From that file alone come `book/bench_*.csv` and
 `book/figures/bench.svg`; `--report` only redraws them. No picture goes into any of them.
 """
 
@@ -162,7 +162,7 @@ def main() -> int:
     args = parse()
     failed = 0 if args.report else run_all(args)
     report(args.raw, args.out)
-    print(f"written: {args.out / 'bench.csv'}")
+    print(f"written: {args.out / 'bench_*.csv'}")
     return min(failed, 1)
 
 
