@@ -3,11 +3,11 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(CURDIR)/$(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test pictures-check bench lab data clean
+.PHONY: help book test pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
@@ -16,13 +16,18 @@ help:
 	@echo "make bench             time the book beside other ways (hours)"
 	@echo "make lab               open the notebooks in JupyterLab"
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
+	@echo "make serve-data        serve them to the others in the room (FROM=folder: those in there)"
+	@echo "make links             follow every link of the book to other sites"
+	@echo "make lock              list the versions to install anew, after a change of requirements.txt"
 	@echo "make clean             remove what was built"
 
-$(INSTALLED): requirements.txt pyproject.toml
+# The lock holds hashes, and pip installs nothing without one beside them: hence two calls.
+$(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "This needs Python 3.11 or newer; $(PYTHON) is older. Say which: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # What the notebooks hold, or, with EDITION=photos, what they give on the photographs that are there.
@@ -65,6 +70,22 @@ lab: $(INSTALLED)
 
 data: $(INSTALLED)
 	$(BIN)/python -m helpers.assets bring $(if $(FROM),--from "$(FROM)")
+
+serve-data: $(INSTALLED)
+	$(BIN)/python -m helpers.assets serve $(if $(FROM),--from "$(FROM)")
+
+links: $(INSTALLED)
+	$(BIN)/jupyter-book build . --path-output _build/links --all --quiet --builder linkcheck
+
+# One version of each package, with its hashes, for every system and Python. Versions that stand in
+# the lock stay while they fit: delete it first to have the newest of all.
+lock:
+	$(PYTHON) -m venv _build/uv
+	_build/uv/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check uv
+	_build/uv/$(notdir $(BIN))/python -m uv pip compile requirements.txt --quiet \
+	  --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --no-emit-package transfer-learning-hands-on \
+	  --custom-compile-command "make lock" --output-file requirements.lock
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache

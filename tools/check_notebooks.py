@@ -10,9 +10,9 @@ MAX_BYTES = 2_000_000
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
 CELL_METADATA = {"mystnb", "tags"}
 # Of somebody's machine; "https://site/home/" is none: what stands before it belongs to it.
-PATH = re.compile(r"(?<![\w.~-])(?:/(?:home|Users|tmp|work)/|[A-Za-z]:\\+Users\\)")
+PATH = re.compile(r"(?<![\w.~-])(?:/(?:home|Users|tmp|mnt)/|[A-Za-z]:\\+Users\\)")
 # What the last line of a cell gives where nobody wanted it, and addresses in memory.
-STRAY = re.compile(r"^[\[(]*(?:Text\(|<(?:matplotlib|Axes|Figure|Silent))| at 0x[0-9a-f]+", re.M)
+STRAY = re.compile(r"\bText\([\d.-]+, |<(?:matplotlib\.|Axes|Figure|BarContainer)| at 0x[0-9a-f]+")
 
 
 def problems(path: Path) -> Iterator[str]:
@@ -53,12 +53,12 @@ def problems_of_cell(cell: dict) -> Iterator[str]:
 
 
 def texts(output: dict) -> Iterator[str]:
-    """Give the texts of an output; beside a picture, none stands on the page but the SVG's own."""
+    """Give the texts of an output that a reader sees: a picture is shown instead of its text."""
     data = output.get("data", {})
-    if any(kind.startswith("image/") for kind in data):
-        data = {kind: content for kind, content in data.items() if kind == "image/svg+xml"}
-    for content in [output.get("text", ""), *data.values()]:
-        yield content if isinstance(content, str) else "".join(map(str, content))
+    pictures = {kind for kind in data if kind.startswith("image/")}
+    hidden = pictures | {"text/plain"} if pictures else set()
+    for content in [output.get("text", ""), *(data[kind] for kind in data if kind not in hidden)]:
+        yield "".join(content) if isinstance(content, list) else str(content)
 
 
 def unknown_keys(metadata: dict, known: set[str]) -> Iterator[str]:

@@ -1,0 +1,263 @@
+"""What is easily forgotten: the lock, the workflows, the hooks, what notebooks and weights hold."""
+
+import ast
+import copy
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import check_notebooks
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CODE = sorted(path for folder in ("helpers", "tools") for path in (ROOT / folder).rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+
+
+def requirements():
+    lines = (ROOT / "requirements.txt").read_text("utf8").splitlines()
+    lines = [line.split("#")[0].strip() for line in lines]
+    return {
+        canonicalize_name(Requirement(line).name): Requirement(line)
+        for line in lines
+        if line and not line.startswith("-")
+    }
+
+
+def lock():
+    """Return (pinned requirement, number of hashes) for each entry of the lock."""
+    text = (ROOT / "requirements.lock").read_text("utf8").replace("\\\n", " ")
+    entries = [line.split("--hash=") for line in text.splitlines() if not line.startswith("#")]
+    return [(Requirement(pin), len(hashes)) for pin, *hashes in entries]
+
+
+def test_the_lock_meets_the_requirements():
+    for name, requirement in requirements().items():
+        pins = [pin for pin, _ in lock() if canonicalize_name(pin.name) == name]
+        assert pins, f"{name} is not in requirements.lock: make lock"
+        for pin in pins:
+            (version,) = pin.specifier
+            assert requirement.specifier.contains(version.version), f"{name}: make lock"
+
+
+def test_the_lock_pins_everything_with_hashes_and_names_no_place():
+    for pin, num_hashes in lock():
+        assert [specifier.operator for specifier in pin.specifier] == ["=="], pin
+        assert pin.url is None and num_hashes > 0, pin
+    text = (ROOT / "requirements.lock").read_text("utf8")
+    assert not re.search(r"://|file:|^-|index-url|find-links", text, re.MULTILINE)
+    assert not check_notebooks.PATH.search(text)
+
+
+def test_what_the_package_depends_on_is_among_the_requirements():
+    wanted = {str(requirement) for requirement in requirements().values()}
+    assert {str(Requirement(line)) for line in PROJECT["dependencies"]} <= wanted
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
+def workflow(request):
+    return yaml.safe_load(request.param.read_text("utf8"))
+
+
+def steps(workflow):
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_there_are_workflows():
+    assert [path.stem for path in WORKFLOWS] == ["monthly", "pages", "tests", "weekly"]
+
+
+def test_a_workflow_may_read_only_and_ends(workflow):
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["group"]
+    for name, job in workflow["jobs"].items():
+        assert job["timeout-minutes"] <= 120, name
+        assert ("permissions" in job) == (name == "deploy"), name
+    for step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_a_workflow_says_which_version_of_an_action_it_uses(workflow):
+    for step in steps(workflow):
+        assert ("uses" in step) != ("run" in step), step
+        assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1")), step
+
+
+def test_a_workflow_makes_what_can_be_made(workflow):
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf8"), re.MULTILINE)
+    for step in steps(workflow):
+        for target in re.findall(r"^\s*make ([\w-]+)", step.get("run", ""), re.MULTILINE):
+            assert target in targets, f"make {target}"
+
+
+def test_the_tests_run_on_every_system_and_on_the_oldest_python():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf8"))[
+        "jobs"
+    ].values()
+    matrix = job["strategy"]["matrix"]
+    assert {os.split("-")[0] for os in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert f">={matrix['python'][0]}" == PROJECT["requires-python"]
+    assert f"--python-version {matrix['python'][0]} " in (ROOT / "Makefile").read_text("utf8")
+
+
+def good_notebook():
+    picture = {"image/png": "iVBOR", "text/plain": ["<Figure size 10x10 with 1 Axes>"]}
+    shown = {"output_type": "display_data", "data": picture, "metadata": {}}
+    printed = {"output_type": "stream", "name": "stdout", "text": ["see https://site.org/home/\n"]}
+    return {
+        "cells": [
+            {"cell_type": "markdown", "metadata": {}, "source": ["Prose"]},
+            code_cell(1, "print(text)", [printed]),
+            code_cell(2, "plot(history)", [shown]),
+        ],
+        "metadata": {"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def code_cell(count, source, outputs):
+    return {
+        "cell_type": "code",
+        "execution_count": count,
+        "metadata": {"tags": []},
+        "outputs": outputs,
+        "source": [source],
+    }
+
+
+def stream(text, name="stdout"):
+    return [{"output_type": "stream", "name": name, "text": [text]}]
+
+
+def result(text):
+    return [{"output_type": "execute_result", "data": {"text/plain": [text]}, "metadata": {}}]
+
+
+ERROR = [{"output_type": "error", "ename": "KeyError", "evalue": "", "traceback": []}]
+TOO_LARGE = {"output_type": "display_data", "data": {"image/png": "A" * 2_000_001}}
+FAULTS = {  # what is put where, and what is said of it
+    "run again": (("cells", 1, "execution_count"), 7, "top to bottom"),
+    "order": (("cells", 1, "execution_count"), 2, "top to bottom"),
+    "not run": (("cells", 2, "execution_count"), None, "top to bottom"),
+    "error": (("cells", 1, "outputs"), ERROR, "cell 2 ends in an error: KeyError"),
+    "stderr": (("cells", 1, "outputs"), stream("a warning", "stderr"), "stderr"),
+    "home": (("cells", 1, "outputs"), stream("saved to /home/me/x"), "path"),
+    "tmp": (("cells", 1, "outputs"), result("'/tmp/x.pt'"), "cell 2 has a path"),
+    "mac": (("cells", 1, "source"), ["folder = '/Users/me/data'"], "path .* in its source"),
+    "windows": (("cells", 1, "source"), ["folder = 'C:\\\\Users\\\\me'"], "path"),
+    "mounted": (("cells", 0, "source"), ["See `/mnt/disk`."], "cell 1 has a path"),
+    "large": (("cells", 2, "outputs"), [TOO_LARGE], "larger than 2 MB"),
+    "title": (("cells", 2, "outputs"), result("Text(0.5, 1.0, 'loss')"), r"shows Text\(0.5"),
+    "line": (("cells", 2, "outputs"), result("[<matplotlib.lines.Line2D at 0x7f>]"), "shows <mat"),
+    "axes": (("cells", 2, "outputs"), result("<Axes: xlabel='epoch'>"), "shows <Axes"),
+    "object": (("cells", 2, "outputs"), stream("<object object at 0x7f>"), "shows  at 0x7f"),
+    "kernel": (("metadata", "kernelspec"), {"name": "my-env"}, "kernel my-env"),
+    "widgets": (("metadata", "widgets"), {}, "metadata .*: widgets"),
+    "folded": (("cells", 1, "metadata"), {"collapsed": True}, "metadata .*: collapsed"),
+}
+
+
+def write(folder, notebook):
+    path = folder / "notebook.ipynb"
+    path.write_text(json.dumps(notebook), "utf8")
+    return path
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_notebooks_are_fit_to_be_shown(path):
+    assert not list(check_notebooks.problems(path))
+
+
+def test_a_good_notebook_passes(tmp_path, capsys):
+    assert check_notebooks.main([str(write(tmp_path, good_notebook()))]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("where", "what", "said"), FAULTS.values(), ids=FAULTS)
+def test_each_fault_of_a_notebook_is_found(tmp_path, capsys, where, what, said):
+    notebook = good_notebook()
+    place = notebook
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = copy.deepcopy(what)
+    assert check_notebooks.main([str(write(tmp_path, notebook))]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.search(said, line), line
+
+
+def hooks():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf8"))
+    return {hook["id"]: hook for repo in config["repos"] for hook in repo["hooks"]}
+
+
+def test_the_hook_for_paths_finds_those_of_a_machine_only():
+    pattern = re.compile(hooks()["paths"]["entry"])
+    for bad in ("/home/me", '"/Users/me"', "C:\\Users\\me", "cd /mnt/disk", "/tmp/x"):
+        assert pattern.search(bad), bad
+    for good in ("https://site.org/home/page", "~/mnt/x", "../tmp/x", "/media/stick", "/home"):
+        assert not pattern.search(good), good
+
+
+def test_the_hooks_of_this_book_name_files_that_are_there():
+    for hook in hooks().values():
+        for word in hook["entry"].split():
+            assert not word.startswith("tools/") or (ROOT / word).is_file(), hook["id"]
+
+
+PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+def unsafe_loads(source):
+    """List what could run code that lies in a file it reads."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module in PICKLES | {"torch"}:
+            found += [
+                name.name for name in node.names if name.name in ("load", "loads", "Unpickler")
+            ]
+        elif isinstance(node, ast.Import):  # another name would hide what follows
+            found += [n.name for n in node.names if n.asname and n.name in PICKLES | {"torch"}]
+        elif isinstance(node, ast.Call):
+            module, _, name = ast.unparse(node.func).rpartition(".")
+            options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            if (
+                (module in PICKLES and name in ("load", "loads", "Unpickler", "open"))
+                or (module == "torch" and name == "load" and options.get("weights_only") != "True")
+                or options.get("allow_pickle", "False") != "False"
+            ):
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: path.stem)
+def test_no_file_that_is_read_can_run_code(path):
+    assert not unsafe_loads(path.read_text("utf8"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "pickle.load(file)",
+        "pickle.Unpickler(file).load()",
+        "from pickle import loads",
+        "import pickle as p",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.load(path, weights_only=flag)",
+        "np.load(path, allow_pickle=True)",
+    ],
+)
+def test_reading_that_can_run_code_is_found(source):
+    assert unsafe_loads(source)
+
+
+def test_reading_that_can_not_is_none():
+    assert not unsafe_loads("torch.load(p, weights_only=True); pickle.dumps(x); np.load(p)")
