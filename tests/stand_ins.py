@@ -7,6 +7,7 @@ seconds for that.
 import hashlib
 import io
 import multiprocessing
+import os
 import tarfile
 import zipfile
 from contextlib import contextmanager
@@ -18,9 +19,9 @@ from torchvision.datasets import CIFAR10
 from helpers import assets
 from helpers.bring import bring
 
-PROCESSES = multiprocessing.get_context(
-    "spawn" if not hasattr(__import__("os"), "fork") else "forkserver"
-)
+PROCESSES = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+if hasattr(os, "fork"):
+    PROCESSES.set_forkserver_preload(["helpers.bring"])
 
 
 def make_archives(folder: Path, size: int = 1000, num_pictures: int = 4) -> dict:
@@ -75,7 +76,6 @@ def known_by(known: dict, setattr=setattr) -> None:
 @contextmanager
 def child(function, *arguments):
     """Run a function in a process of its own; kill it at the end of a `with` block."""
-    PROCESSES.set_forkserver_preload(["helpers.bring", "helpers.training", "helpers.features"])
     process = PROCESSES.Process(target=function, args=arguments)
     process.start()
     try:

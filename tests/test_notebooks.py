@@ -1,6 +1,5 @@
 """What every notebook must look like; that they run is for nbval to see."""
 
-import json
 import re
 from pathlib import Path
 
