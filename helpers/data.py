@@ -14,14 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from helpers import assets
-from helpers.pictures import (
-    Pictures,
-    draw_per_class,
-    list_pictures,
-    open_picture,
-    read_archive,
-    read_sheets,
-)
+from helpers.folders import list_parts, warn_of_unused
+from helpers.pictures import Pictures, open_pictures, read_archive, read_sheets
+from helpers.splits import assign_parts, draw_per_class
 
 # The statistics of ImageNet, red, green, blue: what the backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
@@ -54,35 +49,40 @@ def image_folders(
     size: int = 96,
     batch_size: int = 16,
     augment: bool = True,
+    val_share: float = 0.2,
     seed: int = 0,
 ) -> Loaders:
     """Load `root/train/<class>/<picture>`, the same under `root/val`, and under `root/test` if any.
 
+    Where there is no `root/train`, load `root/<class>/<picture>` and set aside `val_share` of each
+    class, at least one picture, for validation; pictures that are the same stay together.
+
     Training pictures are cropped at random, to a third of their area or more, and mirrored half
     the time (with `augment`); the others lose only their border. All are resized to `size` × `size`
-    pixels. `seed` fixes the order of the batches.
+    pixels. `seed` draws those set aside, and fixes the order of the batches.
+
+    Raises ValueError that names the pictures which can't be used, and warns of files that are no
+    pictures, and of pictures that are the same in two parts or two classes.
     """
-    root = Path(root)
+    listing = list_parts(Path(root).expanduser())
+    warn_of_unused(listing)
+    pictures = open_pictures(listing.paths, short_side=2 * size)
+    parts = assign_parts(listing, pictures, val_share, seed)
+
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
     random_crop = v2.Compose(
         [v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()]
     )
     found = {"train": None, "val": None, "test": None}
-    class_names = None
-    for split in found:
-        if split == "test" and not (root / split).is_dir():
-            continue
-        folder = list_pictures(root / split)
-        class_names = class_names or folder.classes
-        if folder.classes != class_names:
-            raise ValueError(
-                f"{root / split} has the classes {folder.classes}, training has {class_names}: "
-                f"give every part the same class folders"
-            )
-        per_picture = random_crop if augment and split == "train" else crop
-        pictures = [open_picture(path, short_side=2 * size) for path, _ in folder.samples]
-        found[split] = Pictures(pictures, folder.targets, per_picture, normalize())
-    return make_loaders(**found, class_names=class_names, batch_size=batch_size, seed=seed)
+    for part in set(parts):
+        chosen = [i for i, other in enumerate(parts) if other == part]
+        found[part] = Pictures(
+            [pictures[i] for i in chosen],
+            [listing.labels[i] for i in chosen],
+            random_crop if augment and part == "train" else crop,
+            normalize(),
+        )
+    return make_loaders(**found, class_names=listing.class_names, batch_size=batch_size, seed=seed)
 
 
 def cifar10(

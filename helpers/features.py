@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pickle
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import pictures
+from helpers.files import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode
 
@@ -61,7 +61,7 @@ def cached_features(
     shape = (num_views * len(data), model.fc.in_features)
     key = fingerprint(model, data, num_views, device)
     path = Path(folder or cache_folder()) / f"{key}.npy"
-    if not is_whole(path, shape):
+    if not is_whole(path):
         try:
             write_features(path, shape, run_backbone(model, loader, device, num_views))
         except OSError as error:
@@ -130,27 +130,13 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def is_whole(path: Path, shape: tuple[int, int]) -> bool:
-    """Tell whether there is a file of features of that shape."""
-    try:
-        return np.load(path, mmap_mode="r").shape == shape
-    except (OSError, ValueError, EOFError):  # not there, or damaged
-        return False
-
-
 def write_features(
     path: Path, shape: tuple[int, int], batches: Iterator[tuple[Tensor, Tensor]]
 ) -> None:
-    """Write features batch by batch, aside, then move them into place as a whole.
-
-    So several processes may write the same file at once, and an interrupted one leaves none.
-    """
+    """Write features as a .npy file, batch by batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="unfinished-") as aside:
-        part = Path(aside) / path.name
-        with part.open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for features, _ in batches:
-                file.write(features.numpy().astype("<f4", copy=False).tobytes())
-        os.replace(part, path)
+    with writing_whole(path) as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for features, _ in batches:
+            file.write(features.numpy().astype("<f4", copy=False).tobytes())

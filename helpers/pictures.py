@@ -1,6 +1,8 @@
 """From files to pictures: uint8 tensors in memory, and the labels that go with them."""
 
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,13 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.datasets import CIFAR10, ImageFolder
+from torchvision.datasets import CIFAR10
 
 from helpers import assets
+
+# What is opened. Others that Pillow knows are no photographs, and some run other programs.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MAX_RATIO = 100  # of the long side to the short one: a line would be enlarged without measure
 
 
 class Pictures(Dataset):
@@ -46,50 +52,83 @@ class Pictures(Dataset):
         return list(zip(self.per_batch(batch), (self.labels[i] for i in indices), strict=True))
 
 
-def list_pictures(folder: Path) -> ImageFolder:
-    """List `folder/<class>/<picture>`; classes in alphabetical order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no folder {folder}: it should hold one folder of pictures a class; `make data` "
-            f"brings the book's photographs"
+def open_pictures(paths: Sequence[Path], short_side: int) -> list[Tensor]:
+    """Decode pictures as `open_picture` does; raise one ValueError that names all it can't."""
+    pictures, problems = [], []
+    for path in paths:
+        try:
+            pictures.append(open_picture(path, short_side))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError(
+            f"{len(problems)} of {len(paths)} pictures can't be used, remove or replace them:\n"
+            + name_some(problems, separator="\n")
         )
-    try:
-        return ImageFolder(folder)
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder}: {error}. Remove the empty class, or fill it.") from error
+    return pictures
 
 
 def open_picture(path: str | Path, short_side: int) -> Tensor:
-    """Decode a picture to `(3, H, W)`, uint8, upright RGB, its short side at most `short_side`."""
+    """Decode a picture to `(3, H, W)`, uint8, upright RGB, its short side at most `short_side`.
+
+    What is transparent becomes white, 16 bits become 8, and an animation its first frame. Raises
+    ValueError, with the file and the reason, where there is no picture.
+    """
     try:
-        with Image.open(path) as image:
+        # Pillow warns of damaged camera data, and of large pictures before it refuses larger ones.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=FORMATS) as image,
+        ):
+            if max(image.size) > MAX_RATIO * min(image.size):
+                width, height = image.size
+                raise ValueError(f"a line of {width} × {height} pixels; cut out what it shows")
             image.draft("RGB", (short_side, short_side))  # a JPEG decodes faster when reduced
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(
-            f"{path} is no picture that can be opened: remove or replace it"
-        ) from error
+            image.load()
+            with suppress(SyntaxError):  # the camera's notes are no reason to refuse a picture
+                image = ImageOps.exif_transpose(image)
+            image = to_rgb(image)
+    except Exception as error:  # of any kind: Pillow's decoders raise what damaged bytes lead to
+        raise ValueError(f"{path}: {why_not(Path(path), error)}") from error
     scale = short_side / min(image.size)
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size], Image.BICUBIC)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
-def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw `count` indices, as many of each class; return them and all the others, in order."""
-    generator = torch.Generator().manual_seed(seed)
-    classes = labels.unique()
-    each, rest = divmod(count, len(classes))
-    if rest or each > torch.bincount(labels)[classes].min():
-        raise ValueError(
-            f"can't draw {count} of {len(labels)} pictures, as many of each of {len(classes)} "
-            f"classes: take a multiple of {len(classes)}, and no more than there are"
-        )
-    drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for label in classes:
-        members = (labels == label).nonzero().flatten()
-        drawn[members[torch.randperm(len(members), generator=generator)[:each]]] = True
-    return drawn.nonzero().flatten(), (~drawn).nonzero().flatten()
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any kind of picture to 8 bits of red, green and blue, on white."""
+    if image.mode.startswith("I;16"):  # Pillow would clip these, and does the same for color
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits a pixel, of which none is known to be white; save it with 8")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")  # whose transparent pixels may hide any color
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def why_not(path: Path, error: Exception) -> str:
+    """Say why a file could not be opened as a picture."""
+    if path.is_symlink() and not path.exists():
+        return "a link to a file that isn't there"
+    if isinstance(error, OSError) and error.strerror:
+        return f"it can't be read ({error.strerror})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many to open; make it smaller"
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error) if isinstance(error, ValueError) else f"damaged ({error!r})"
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start[4:8] == b"ftyp":
+        return "HEIC or the like, which can't be opened here; save it as JPEG"
+    return f"no picture, it begins with {start}" if start else "an empty file"
+
+
+def name_some(names: Sequence[str], separator: str = ", ", count: int = 10) -> str:
+    """Join the first `count` names, and say how many more there are."""
+    rest = [f"and {len(names) - count} more"] if len(names) > count else []
+    return separator.join([*names[:count], *rest])
 
 
 def read_archive(root: Path, split: str) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ should.
 
 import copy
 import time
+import warnings
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -39,11 +40,11 @@ def train_one_epoch(
     """
     train_mode(model)  # frozen parts stay in evaluation mode
     total_loss, num_correct, num_examples = 0.0, 0, 0
-    for inputs, labels in islice(loader, max_batches):
+    for batch, (inputs, labels) in enumerate(islice(loader, max_batches), start=1):
         inputs, labels = inputs.to(device), labels.to(device)
 
         logits = model(inputs)  # (B, num_classes)
-        loss = batch_loss(criterion, logits, labels)
+        loss = batch_loss(criterion, logits, labels, batch)
 
         optimizer.zero_grad()
         loss.backward()
@@ -67,10 +68,10 @@ def evaluate(
     """Measure `model` on `loader`, without touching its weights; leave its mode as it was."""
     total_loss, num_correct, num_examples = 0.0, 0, 0
     with eval_mode(model):
-        for inputs, labels in islice(loader, max_batches):
+        for batch, (inputs, labels) in enumerate(islice(loader, max_batches), start=1):
             inputs, labels = inputs.to(device), labels.to(device)
             logits = model(inputs)
-            total_loss += batch_loss(criterion, logits, labels).item() * len(labels)
+            total_loss += batch_loss(criterion, logits, labels, batch).item() * len(labels)
             num_correct += (logits.argmax(dim=1) == labels).sum().item()
             num_examples += len(labels)
     return mean_metrics(total_loss, num_correct, num_examples)
@@ -95,7 +96,8 @@ def fit(
 
     Best means the highest accuracy on `val_loader`: that set is used up by the choice, so report
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
-    epoch, `resume` one to go on from: with the same arguments, to the same result.
+    epoch, `resume` one to go on from: with the same arguments, to the same result. Interrupted, as
+    by the stop button of a notebook, it keeps what it has and returns.
     """
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise FileNotFoundError(f"no folder {Path(checkpoint).parent}: make it first")
@@ -114,19 +116,28 @@ def fit(
                 model, train_loader, criterion, optimizer, device, max_batches=max_batches
             )
             val = evaluate(model, val_loader, criterion, device, max_batches=max_batches)
+        except KeyboardInterrupt:
+            print(f"interrupted in epoch {epoch}: history and weights are of those before it")
+            break
         except FloatingPointError as error:
-            error.add_note(f"This happened in epoch {epoch}, at a learning rate of {lr:g}.")
+            model.load_state_dict(best_weights)
+            error.add_note(
+                f"This happened in epoch {epoch}, at a learning rate of {lr:g}. The model has its "
+                f"best weights of the epochs before."
+            )
             raise
         if scheduler is not None:
             scheduler.step()
 
-        history.append(train, val, lr, time.perf_counter() - start)
-        if history.best_epoch == epoch:
+        if val.accuracy > max(history.val_accuracy, default=-1.0):
             best_weights = copy.deepcopy(model.state_dict())  # a copy: the weights move on
+        history.append(train, val, lr, time.perf_counter() - start)
         if checkpoint is not None:
-            save_checkpoint(
-                checkpoint, parts, train_loader, history=asdict(history), best_weights=best_weights
-            )
+            results = {"history": asdict(history), "best_weights": best_weights}
+            try:
+                save_checkpoint(checkpoint, parts, train_loader, **results)
+            except OSError as error:
+                warnings.warn(f"no checkpoint of epoch {epoch} ({error})", stacklevel=2)
         if verbose:
             print(
                 f"epoch {epoch:2d}/{num_epochs}   train {train.loss:.4f} {train.accuracy:6.1%}   "
@@ -137,8 +148,11 @@ def fit(
     return history
 
 
-def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
-    """Return `criterion(logits, labels)`, or say clearly why there is no such number."""
+def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor, batch: int) -> Tensor:
+    """Return `criterion(logits, labels)`, or say clearly why there is no such number.
+
+    batch: its number, counted from 1, for the message.
+    """
     num_classes = logits.shape[1]
     if labels.max() >= num_classes:
         raise ValueError(
@@ -148,6 +162,7 @@ def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
     loss = criterion(logits, labels)
     if not torch.isfinite(loss):
         raise FloatingPointError(
-            f"the loss is {loss.item()}: lower the learning rate, or look for broken inputs"
+            f"the loss is {loss.item()} in batch {batch}: lower the learning rate, or look for "
+            f"broken inputs"
         )
     return loss

@@ -21,7 +21,7 @@ from helpers.bring import bring
 
 PROCESSES = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
 if hasattr(os, "fork"):
-    PROCESSES.set_forkserver_preload(["helpers.bring"])
+    PROCESSES.set_forkserver_preload(["helpers.bring", "helpers.features", "helpers.training"])
 
 
 def make_archives(folder: Path, size: int = 1000, num_pictures: int = 4) -> dict:

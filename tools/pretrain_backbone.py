@@ -29,8 +29,9 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from helpers.data import normalize
+from helpers.folders import list_pictures
 from helpers.metrics import predict
-from helpers.pictures import Pictures, list_pictures, open_picture
+from helpers.pictures import Pictures, open_pictures
 from helpers.runtime import get_device, load_checkpoint, save_checkpoint, seed_everything
 from helpers.training import train_one_epoch
 
@@ -55,17 +56,17 @@ def read_tiny_imagenet(folder: Path) -> tuple[Labeled, Labeled, list[str]]:
     validation pictures have classes that the training pictures have not.
     """
     training = list_pictures(folder / "train")
-    train = Labeled([open_picture(path, PIXELS) for path, _ in training.samples], training.targets)
+    train = Labeled(open_pictures(training.paths, PIXELS), training.labels)
     annotations = folder / "val" / "val_annotations.txt"
     if not annotations.is_file():
         raise FileNotFoundError(f"no {annotations}: give the folder that the archive unpacks to")
     rows = [line.split("\t")[:2] for line in annotations.read_text("utf8").splitlines()]
-    unknown = sorted({name for _, name in rows} - set(training.classes))
+    unknown = sorted({name for _, name in rows} - set(training.class_names))
     if unknown:
         raise ValueError(f"{annotations} has classes without training pictures: {unknown[:3]}")
-    images = [open_picture(folder / "val" / "images" / file, PIXELS) for file, _ in rows]
-    labels = [training.class_to_idx[name] for _, name in rows]
-    return train, Labeled(images, labels), training.classes
+    images = open_pictures([folder / "val" / "images" / file for file, _ in rows], PIXELS)
+    labels = [training.class_names.index(name) for _, name in rows]
+    return train, Labeled(images, labels), training.class_names
 
 
 def build_model(num_classes: int) -> nn.Module:
