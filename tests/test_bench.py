@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pickle
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -296,6 +297,18 @@ def test_growth_is_measured_and_drawn(tmp_path):
     ]  # fmt: skip
     growth.plot(found, fits, tmp_path / "figures" / "growth.svg")
     assert b"<svg" in (tmp_path / "figures" / "growth.svg").read_bytes()
+
+
+def test_the_page_quotes_the_tables():
+    """Each time, memory, factor and accuracy in its text stands in one of them."""
+    pages = Path(__file__).parent.parent / "book"
+    names = ("bench_frozen", "bench_fine-tuned", "bench_cifar10", "growth", "hardware")
+    tables = " ".join((pages / f"{name}.csv").read_text("utf8") for name in names)
+    measured = set(re.findall(r"\d+(?:\.\d+)?", tables))
+    text = (pages / "speed.md").read_text("utf8").split("## What was measured")[1]
+    quoted = re.findall(r"(\d+(?:\.\d+)?) (?:s\b|MB|times)|(0\.\d{3})", text)
+    assert len(quoted) > 20
+    assert {one or other for one, other in quoted} <= measured
 
 
 def test_numbers_are_written_with_about_three_digits():

@@ -102,7 +102,7 @@ def with_fits(found: list[dict]) -> tuple[list[list[str]], dict[str, tuple[float
 
 
 def plot(found: list[dict], fits: dict[str, tuple[float, float]], path: Path) -> None:
-    """Draw seconds and megabytes over pictures, both axes logarithmic, and the fitted lines."""
+    """Draw seconds and megabytes over the number of pictures, and the fitted lines."""
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,9 +118,10 @@ def plot(found: list[dict], fits: dict[str, tuple[float, float]], path: Path) ->
             axes[0].plot(many, a + b * many, color=color, label=label)
             axes[1].plot(counts, megabytes, marker + "-", color=color, label=method)
         for ax, unit in zip(axes, ("seconds", "peak memory (MB)"), strict=True):
-            ax.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit)
-            ax.legend(fontsize="small")
-        axes[1].set_ylim(bottom=100)
+            ax.set(xscale="log", xlabel="pictures", ylabel=unit)
+            ax.legend(fontsize="small", loc="lower right")
+        axes[0].set(yscale="log", ylim=(0.02, None))  # with room for the legend
+        axes[1].set_ylim(bottom=0)
         fig.suptitle("Time and memory by the number of pictures; lines: a + b · pictures")
         fig.savefig(path, metadata={"Date": None})
         plt.close(fig)

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean, median
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = "source's loops"
@@ -184,6 +185,9 @@ def plot(records: list[dict], path: Path) -> None:
             if (target := target_of(runs)) is not None:
                 ax.axhline(target, color="gray", linewidth=1, zorder=0)
             ax.set(xscale="log", xlabel="seconds since the start", title=TITLES[work])
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
         axes.flat[0].set_ylabel("validation accuracy (share)")
         handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
         fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=3)
