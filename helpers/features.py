@@ -4,7 +4,8 @@ import hashlib
 import os
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def cached_features(
     path = Path(folder or cache_folder()) / f"{key}.npy"
     if not is_whole(path):
         try:
-            write_features(path, shape, run_backbone(model, loader, device, num_views))
+            with closing(run_backbone(model, loader, device, num_views)) as batches:
+                write_features(path, shape, batches)  # if it fails, the model gets its head back
         except OSError as error:
             warnings.warn(f"features can't be kept in {path.parent}: {error}", stacklevel=2)
             return extract_features(model, loader, device, num_views=num_views)
@@ -74,7 +76,7 @@ def cached_features(
 @torch.no_grad()
 def run_backbone(
     model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor]]:
     """Give the features `(B, 512)` and the labels `(B,)` of each batch, in the data set's order.
 
     Each view has random numbers of its own, so that the same pictures give the same crops again;

@@ -5,11 +5,11 @@ The last 32 bytes of such a file are the SHA-256 of all bytes before them.
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import BinaryIO
 
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -20,26 +20,34 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """Give a `with` block a file to write; put it in the place of `path` when the block ends.
 
     It is written beside `path`, so that a crash, a kill or a full disk leaves what was there, and
-    several processes may write the same file. What a kill has left beside it goes after an hour.
+    several processes may write the same file.
     """
-    for leftover in path.parent.glob(f"{path.name}.*.unfinished"):
-        if time.time() - leftover.stat().st_mtime > 3600:
-            leftover.unlink(missing_ok=True)
-    options = {"dir": path.parent, "prefix": f"{path.name}.", "suffix": ".unfinished"}
-    aside = NamedTemporaryFile(mode="w+b", delete=False, **options)  # noqa: SIM115
+    remove_leftovers(path.parent)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
     try:
-        with aside:
-            yield aside
-            aside.seek(0)
-            digest = hashlib.file_digest(aside, "sha256").digest()
-            aside.seek(0, os.SEEK_END)
-            aside.write(digest)
-            aside.flush()
-            os.fsync(aside.fileno())  # on the disk, not on its way
-        os.replace(aside.name, path)
+        with aside.open("xb+") as file:
+            yield file
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0, os.SEEK_END)
+            file.write(digest)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk, not on its way
+        os.replace(aside, path)
     except BaseException:
-        Path(aside.name).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left unfinished in `folder`: untouched for an hour, or more.
+
+    Nothing ever reads such a file. Another process may be removing it, too.
+    """
+    for leftover in folder.glob(f"*.{'[0-9a-f]' * 8}.unfinished"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > 3600:
+                leftover.unlink()
 
 
 def is_whole(path: Path) -> bool:

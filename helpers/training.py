@@ -97,7 +97,8 @@ def fit(
     Best means the highest accuracy on `val_loader`: that set is used up by the choice, so report
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
     epoch, `resume` one to go on from: with the same arguments, to the same result. Interrupted, as
-    by the stop button of a notebook, it keeps what it has and returns.
+    by the stop button of a notebook, it keeps what it has and returns; after an error, as of a loss
+    that is no number, too, the model has its best weights.
     """
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise FileNotFoundError(f"no folder {Path(checkpoint).parent}: make it first")
@@ -109,42 +110,42 @@ def fit(
         results = load_checkpoint(resume, parts, train_loader)
         history, best_weights = History(**results["history"]), results["best_weights"]
 
-    for epoch in range(len(history.lr) + 1, num_epochs + 1):
-        start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        try:
+    try:
+        for epoch in range(len(history.lr) + 1, num_epochs + 1):
+            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
             train = train_one_epoch(
                 model, train_loader, criterion, optimizer, device, max_batches=max_batches
             )
             val = evaluate(model, val_loader, criterion, device, max_batches=max_batches)
-        except KeyboardInterrupt:
-            print(f"interrupted in epoch {epoch}: history and weights are of those before it")
-            break
-        except FloatingPointError as error:
-            model.load_state_dict(best_weights)
-            error.add_note(
-                f"This happened in epoch {epoch}, at a learning rate of {lr:g}. The model has its "
-                f"best weights of the epochs before."
-            )
-            raise
-        if scheduler is not None:
-            scheduler.step()
+            if scheduler is not None:
+                scheduler.step()
 
-        if val.accuracy > max(history.val_accuracy, default=-1.0):
-            best_weights = copy.deepcopy(model.state_dict())  # a copy: the weights move on
-        history.append(train, val, lr, time.perf_counter() - start)
-        if checkpoint is not None:
-            results = {"history": asdict(history), "best_weights": best_weights}
-            try:
-                save_checkpoint(checkpoint, parts, train_loader, **results)
-            except OSError as error:
-                warnings.warn(f"no checkpoint of epoch {epoch} ({error})", stacklevel=2)
-        if verbose:
-            print(
-                f"epoch {epoch:2d}/{num_epochs}   train {train.loss:.4f} {train.accuracy:6.1%}   "
-                f"val {val.loss:.4f} {val.accuracy:6.1%}   {history.seconds[-1]:.1f} s"
-            )
-
-    model.load_state_dict(best_weights)
+            if val.accuracy > max(history.val_accuracy, default=-1.0):
+                best_weights = copy.deepcopy(model.state_dict())  # a copy: the weights move on
+            history.append(train, val, lr, time.perf_counter() - start)
+            if checkpoint is not None:
+                results = {"history": asdict(history), "best_weights": best_weights}
+                try:
+                    save_checkpoint(checkpoint, parts, train_loader, **results)
+                except OSError as error:
+                    failed = f"no checkpoint of epoch {epoch} ({error})"
+                    warnings.warn(f"{failed}; training goes on, an earlier one stays", stacklevel=2)
+            if verbose:
+                print(
+                    f"epoch {epoch:2d}/{num_epochs}   "
+                    f"train {train.loss:.4f} {train.accuracy:6.1%}   "
+                    f"val {val.loss:.4f} {val.accuracy:6.1%}   {history.seconds[-1]:.1f} s"
+                )
+    except KeyboardInterrupt:
+        print(f"interrupted in epoch {epoch}: history and best weights of {len(history.lr)} epochs")
+    except FloatingPointError as error:
+        error.add_note(
+            f"This happened in epoch {epoch}, at a learning rate of {lr:g}. The model has its best "
+            f"weights of the epochs before."
+        )
+        raise
+    finally:
+        model.load_state_dict(best_weights)
     return history
 
 

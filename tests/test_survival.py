@@ -1,32 +1,35 @@
 """Training and features that survive kills, interrupts, full disks and damaged files."""
 
 import copy
+import io
 import math
 import os
+import pickle
 import random
-import resource
 import signal
+import sys
 import time
 from contextlib import suppress
-from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import stand_ins
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.transforms import v2
 
-from helpers import data, features
+from helpers import data, files, runtime
 from helpers.features import cached_features
 from helpers.files import is_whole, writing_whole
 from helpers.metrics import History
 from helpers.pictures import Pictures
-from helpers.runtime import seed_everything
+from helpers.runtime import read_checkpoint, seed_everything
 from helpers.training import fit
 
 CPU, EPOCHS = torch.device("cpu"), 5
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL or limits of POSIX")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,9 @@ SCHEDULERS = {
     "none": lambda optimizer: None,
     "steps": lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2),
     "cosine": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS),
+    "one cycle": lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.1, total_steps=EPOCHS
+    ),
 }
 
 
@@ -104,14 +110,22 @@ def states(parts):
     return [part.state_dict() for part in (model, optimizer, scheduler) if part is not None]
 
 
+def assert_same_checkpoints(one, other):
+    """Compare all that two files hold: the last weights and the best, random numbers, history."""
+    states = read_checkpoint(one), read_checkpoint(other)
+    for state in states:
+        assert state["results"]["history"].pop("seconds")
+    assert_same(*states)
+
+
 @pytest.mark.parametrize("own_generator", [True, False], ids=["own", "global"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_resumed_training_is_the_uninterrupted_one(optimizer, scheduler, own_generator, tmp_path):
-    """18 of them, stopped after one to four of five epochs."""
-    path = tmp_path / "checkpoint.pt"
+    """24 of them, stopped after one to four of five epochs."""
+    path, whole_path = tmp_path / "checkpoint.pt", tmp_path / "whole.pt"
     whole = prepare(optimizer, scheduler, own_generator=own_generator)
-    history = train(*whole)
+    history = train(*whole, checkpoint=whole_path)
     stop = 1 + len(optimizer + scheduler) % 4
     train(*prepare(optimizer, scheduler, own_generator=own_generator),
           num_epochs=stop, checkpoint=path)  # fmt: skip
@@ -120,78 +134,237 @@ def test_a_resumed_training_is_the_uninterrupted_one(optimizer, scheduler, own_g
     again = train(*resumed, checkpoint=path, resume=path)
     assert_same(history, again)
     assert_same(states(whole), states(resumed))
+    assert_same_checkpoints(whole_path, path)
 
 
-def test_two_runs_of_a_seed_are_the_same_and_two_seeds_are_not():
+def test_the_best_weights_of_before_the_break_are_those_of_the_end(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    parts = prepare("SGD", "none")
+    history = train(*parts, num_epochs=3, checkpoint=path)
+    best = copy.deepcopy(parts[0].state_dict())
+    resumed = prepare("SGD", "none", seed=1)
+    for group in resumed[3].param_groups:
+        group["lr"] = 7.0
+    state = read_checkpoint(path)
+    state["parts"]["optimizer"]["param_groups"][0]["lr"] = 50.0  # from here, it gets only worse
+    write_checkpoint(state, path)
+    longer = train(*resumed, num_epochs=6, resume=path)
+    assert longer.best_epoch == history.best_epoch <= 3 and len(longer.lr) == 6
+    assert_same(resumed[0].state_dict(), best)
+
+
+def write_checkpoint(state, path):
+    content = io.BytesIO()
+    torch.save(state, content)
+    with writing_whole(path) as file:
+        file.write(content.getvalue())
+
+
+def test_random_numbers_of_an_accelerator_are_kept_too(monkeypatch):
+    """A stand-in for one: none is needed."""
+    accelerator = SimpleNamespace(state=torch.tensor([1], dtype=torch.uint8))
+    accelerator.get_rng_state = lambda: accelerator.state
+    accelerator.set_rng_state = lambda state: setattr(accelerator, "state", state)
+    monkeypatch.setattr(runtime, "get_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch, "get_device_module", lambda _: accelerator)
+    kept = runtime.random_states()
+    accelerator.state = None
+    runtime.set_random_states(kept)
+    assert accelerator.state.tolist() == [1]
+    accelerator.state = None
+    del kept["cuda"]  # written where there was none
+    runtime.set_random_states(kept)
+    assert accelerator.state is None
+
+
+def train_a_resnet(path, seed):
+    """Train a small ResNet on augmented pictures for two epochs; keep its last weights."""
+    torch.set_num_threads(2)
+    seed_everything(seed)
+    pictures = torch.randint(256, (2, 14, 3, 40, 40), dtype=torch.uint8,
+                             generator=torch.Generator().manual_seed(1))  # fmt: skip
+    labels = [i % 2 for i in range(14)]
+    crop = v2.Compose([v2.RandomResizedCrop(32), v2.RandomHorizontalFlip()])
+    loaders = data.make_loaders(
+        Pictures(pictures[0], labels, crop, data.normalize()),
+        Pictures(pictures[1], labels, v2.CenterCrop(32), data.normalize()),
+        None, class_names=["0", "1"], batch_size=4, seed=seed,
+    )  # fmt: skip
+    model = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=2)
+    train(model, loaders.train, loaders.val, OPTIMIZERS["SGD"](model.parameters()), None,
+          num_epochs=2, checkpoint=path)  # fmt: skip
+
+
+def test_two_processes_train_the_same_network_and_another_seed_another_one(tmp_path):
     found = []
-    for seed in (0, 0, 1):
-        parts = prepare("SGD", "cosine", seed=seed)
-        train(*parts, num_epochs=2)
-        found.append(states(parts))
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        with stand_ins.child(train_a_resnet, tmp_path / name, seed) as process:
+            process.join()
+        found.append(read_checkpoint(tmp_path / name)["parts"]["model"])
     assert_same(found[0], found[1])
-    assert not torch.equal(found[0][0]["1.weight"], found[2][0]["1.weight"])
+    assert not torch.equal(found[0]["conv1.weight"], found[2]["conv1.weight"])
+
+
+def prepare_large():
+    """As `prepare`, with a file of some megabytes, so that writing takes a while."""
+    parts = prepare("Adam", "cosine")
+    parts[0].register_buffer("ballast", torch.arange(500_000.0))
+    return parts
 
 
 def train_slowly(path):
-    """Train in a child process, with a pause in each batch, so that kills hit."""
+    """Train in a child process, with a pause in each batch, so that kills hit there, too."""
     torch.set_num_threads(1)
-    model, train_loader, val_loader, optimizer, scheduler = prepare("Adam", "cosine")
-    model.register_forward_hook(lambda *_: time.sleep(0.002))
-    train(model, train_loader, val_loader, optimizer, scheduler, num_epochs=1000, checkpoint=path)
+    parts = prepare_large()
+    parts[0].register_forward_hook(lambda *_: time.sleep(0.001))
+    train(*parts, num_epochs=1000, checkpoint=path)
 
 
+def train_to_the_kill(path, point):
+    """Train in a child process that kills itself in the third epoch."""
+    torch.set_num_threads(1)
+    parts = prepare_large()
+    if point == "in an epoch":
+        kill_at_call(8 * 2 + 3, point, parts[0])
+    else:
+        kill_at_call(3, point)
+    train(*parts, checkpoint=path)
+
+
+def kill_at_call(number, point, model=None):
+    """Let this process kill itself at the `number`th time that it comes to a point."""
+    calls = []
+
+    def count(*_):
+        calls.append(1)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def killing(function, after=False):
+        def wrapper(*arguments):
+            if not after:
+                count()
+            function(*arguments)
+            if after:
+                count()
+
+        return wrapper
+
+    if point == "in an epoch":
+        model.register_forward_hook(count)
+    elif point == "in the file":
+        sha256 = files.hashlib.file_digest  # all is written but the digest
+        files.hashlib.file_digest = lambda *arguments: (count(), sha256(*arguments))[1]
+    elif point == "before it is on the disk":
+        files.os.fsync = killing(os.fsync)
+    else:
+        files.os.replace = killing(os.replace, after=point == "in its place")
+
+
+IN_WRITING = ["in the file", "before it is on the disk", "before its place", "in its place"]
+
+
+def assert_goes_on(path, epochs_more, reference):
+    """Go on from a checkpoint twice: as it stands, and for some epochs more."""
+    assert is_whole(path)
+    done = len(read_checkpoint(path)["results"]["history"]["lr"])
+    for num_epochs in (done, done + epochs_more):
+        if num_epochs not in reference:
+            whole = prepare_large()
+            reference[num_epochs] = train(*whole, num_epochs=num_epochs), states(whole)
+        parts = prepare_large()
+        random.random(), torch.rand(3)
+        history = train(*parts, num_epochs=num_epochs, checkpoint=path, resume=path)
+        assert_same(reference[num_epochs], (history, states(parts)))
+    return done
+
+
+@posix
+@pytest.mark.parametrize("point", ["in an epoch", *IN_WRITING])
+def test_killed_at_the_worst_moments_a_training_goes_on_to_the_same_result(point, tmp_path):
+    """5 kills, in the third epoch or while its checkpoint is being written."""
+    path = tmp_path / "checkpoint.pt"
+    with stand_ins.child(train_to_the_kill, path, point) as process:
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    left = {"in an epoch": 0, "in its place": 0}.get(point, 1)
+    assert len([*tmp_path.glob("*.unfinished")]) == left
+    assert assert_goes_on(path, 2, {}) == (3 if point == "in its place" else 2)
+
+
+@posix
 def test_killed_at_any_moment_a_training_goes_on_to_the_same_result(tmp_path):
     """35 kills: while it computes, while it writes."""
-    moments, in_the_middle = random.Random(0), 0
+    moments, in_the_middle, reference = random.Random(0), 0, {}
     for attempt in range(35):
         path = tmp_path / f"{attempt}" / "checkpoint.pt"
         path.parent.mkdir()
-        with stand_ins.child(train_slowly, path):
+        with stand_ins.child(train_slowly, path) as process:
             while not path.exists():
-                time.sleep(0.01)
+                assert process.is_alive()
+                time.sleep(0.005)
             time.sleep(moments.uniform(0, 0.15))
-        leftovers = [other for other in path.parent.iterdir() if other != path]
-        in_the_middle += bool(leftovers)
-        assert is_whole(path)
-        parts = prepare("Adam", "cosine", seed=9)
-        history = train(*parts, resume=path, num_epochs=1)  # no epoch more: what there is
-        epochs = len(history.lr)
-        whole = prepare("Adam", "cosine")
-        again = train(*whole, num_epochs=epochs)
-        assert_same(history, again)
-        assert_same(states(whole), states(parts))
+        in_the_middle += bool([*path.parent.glob("*.unfinished")])
+        assert_goes_on(path, 1, reference)
     print(f"{in_the_middle} of 35 killed while the checkpoint was being written")
 
 
-def make_features(folder):
-    """Write the features of 40 pictures; about as long as it takes to write a few megabytes."""
+class Backbone(nn.Module):
+    """Gives the pixels themselves, 3,072 features a picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.fc = nn.Flatten(), nn.Linear(3 * 32 * 32, 2, bias=False)
+
+    def forward(self, inputs):
+        return self.fc(self.flatten(inputs))
+
+
+def make_features(folder, point=None, num_pictures=300):
+    """Return the features of some pictures, 4 MB, which come from `folder` if they are there."""
     torch.set_num_threads(1)
-    batches = ((torch.full((500, 1024), float(i)), torch.zeros(500)) for i in range(4))
-    features.write_features(Path(folder) / "key.npy", (2000, 1024), batches)
+    if point is not None:
+        kill_at_call(1, point)
+    pictures = torch.arange(num_pictures * 3072).reshape(-1, 3, 32, 32).to(torch.uint8)
+    examples = Pictures(pictures, [0] * num_pictures, v2.Identity(), data.normalize())
+    return cached_features(Backbone(), DataLoader(examples, 50), CPU, folder=folder).tensors[0]
 
 
+def assert_made_anew(folder, expected):
+    """Whatever a kill has left: the next run gives the features, and keeps them."""
+    for path in folder.glob("*.npy"):
+        assert is_whole(path), "half a file lies in its place"
+    assert torch.equal(make_features(folder), expected)
+    (path,) = folder.glob("*.npy")
+    assert is_whole(path)
+
+
+@posix
+@pytest.mark.parametrize("point", IN_WRITING)
+def test_killed_at_the_worst_moments_features_are_whole_or_made_anew(point, tmp_path):
+    """4 kills."""
+    with stand_ins.child(make_features, tmp_path / "killed", point) as process:
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    left = 0 if point == "in its place" else 1
+    assert len([*(tmp_path / "killed").glob("*.unfinished")]) == left
+    assert_made_anew(tmp_path / "killed", make_features(tmp_path / "other"))
+
+
+@posix
 def test_killed_at_any_moment_features_are_whole_or_made_anew(tmp_path):
-    """35 kills of the writing of 8 MB."""
-    moments, whole = random.Random(1), 0
-    with stand_ins.child(make_features, tmp_path / "first") as process:
-        process.join()
-    start = time.monotonic()
-    with stand_ins.child(make_features, tmp_path / "second") as process:
-        process.join()
-    longest = time.monotonic() - start
+    """35 kills of the writing of 4 MB."""
+    moments, in_the_middle = random.Random(1), 0
+    expected = make_features(tmp_path / "other")
     for attempt in range(35):
         folder = tmp_path / f"{attempt}"
         with stand_ins.child(make_features, folder) as process:
-            process.join(moments.uniform(0, longest))
-        path = folder / "key.npy"
-        assert is_whole(path) == path.exists(), "half a file lies in its place"
-        whole += path.exists()
-        make_features(folder)
-        assert is_whole(path)
-        assert np.load(path, mmap_mode="r")[:, 0].tolist() == [
-            i for i in range(4) for _ in range(500)
-        ]
-    print(f"{35 - whole} of 35 killed before the file was in its place")
+            while process.is_alive() and not folder.exists():
+                time.sleep(0.002)
+            process.join(moments.uniform(0, 0.05))
+        in_the_middle += bool([*folder.glob("*.unfinished")])
+        assert_made_anew(folder, expected)
+    print(f"{in_the_middle} of 35 killed while features were being written")
 
 
 def corrupt(content, numbers):
@@ -225,123 +398,209 @@ def test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path):
     assert torch.equal(drawn[0], torch.get_rng_state()) and drawn[1] == random.getstate()
 
 
-def test_a_checkpoint_of_another_network_changes_nothing(tmp_path):
-    path = tmp_path / "checkpoint.pt"
+def write_wide(path):
     model, train_loader, val_loader, _, _ = prepare("SGD", "none")
     model[5] = nn.Linear(8, 4)  # the first layers fit, the last one doesn't
     train(model, train_loader, val_loader, OPTIMIZERS["SGD"](model.parameters()), None,
           num_epochs=1, checkpoint=path)  # fmt: skip
+
+
+def write_head_only(path):
+    model, train_loader, val_loader, _, _ = prepare("SGD", "none")
+    train(model, train_loader, val_loader, OPTIMIZERS["SGD"](model[5].parameters()), None,
+          num_epochs=1, checkpoint=path)  # fmt: skip
+
+
+def writes(*of_what, **options):
+    return lambda path: train(*prepare(*of_what, **options), num_epochs=2, checkpoint=path)
+
+
+def write_newer(path):
+    writes("SGD", "none")(path)
+    write_checkpoint({"format": 99, "parts": read_checkpoint(path)["parts"]}, path)
+
+
+def write_features_file(path):
+    make_features(path.parent, num_pictures=1)
+    (file,) = path.parent.glob("*.npy")
+    file.rename(path)
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def write_evil(path):
+    write_checkpoint({"format": 1, "kind": Evil(str(path.parent / "evil"))}, path)
+
+
+def write_evil_pickle(path):
+    with writing_whole(path) as file:
+        file.write(pickle.dumps(Evil(str(path.parent / "evil"))))
+
+
+OTHERS = {
+    "wide": (write_wide, r"(?s)training of another kind.*size mismatch"),
+    "head": (write_head_only, r"training of another kind.*parameter group"),
+    "optimizer": (writes("Adam", "none"), r"with model Sequential, optimizer Adam, and a gen"),
+    "scheduler": (writes("SGD", "steps"), r"optimizer SGD, scheduler StepLR, and a generator"),
+    "shuffling": (writes("SGD", "none", own_generator=False), r"no generator in the loader; here"),
+    "newer": (write_newer, r"has the format 99, not 1, so another version of this code wrote it"),
+    "features": (write_features_file, r"is damaged, or no checkpoint of `fit`"),
+    "evil": (write_evil, r"isn't loaded: it holds more than numbers, which might run code"),
+    "evil pickle": (write_evil_pickle, r"is damaged, or no checkpoint of `fit`"),
+    "old": (lambda path: torch.save({"model": {}}, path), r"is damaged, or no checkpoint"),
+    "empty": (lambda path: path.touch(), r"is damaged, or no checkpoint of `fit`"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_file_of_another_kind_is_named_and_changes_nothing(other, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    write, message = OTHERS[other]
+    write(path)
     parts = prepare("SGD", "none", seed=5)
-    before = parts[0][1].weight.clone()
-    with pytest.raises(ValueError, match=r"(?s)training of another kind: .*size mismatch"):
+    train(*parts, num_epochs=1)  # so that the optimizer has a state
+    before = copy.deepcopy(states(parts))
+    drawn = torch.get_rng_state(), random.getstate(), parts[1].generator.get_state()
+    with pytest.raises(ValueError, match=message):
         train(*parts, resume=path)
-    assert torch.equal(parts[0][1].weight, before)
+    assert_same(before, states(parts))
+    after = torch.get_rng_state(), random.getstate(), parts[1].generator.get_state()
+    assert_same(drawn, after)
+    assert not (tmp_path / "evil").exists()
 
 
 def test_corrupted_features_are_never_used(tmp_path):
     """200 corruptions."""
-
-    class Backbone(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.flatten, self.fc = nn.Flatten(), nn.Linear(192, 2)
-
-        def forward(self, inputs):
-            return self.fc(self.flatten(inputs))
-
-    pictures = torch.randint(256, (5, 3, 8, 8), dtype=torch.uint8)
-    examples = Pictures(pictures, [0, 1, 0, 1, 0], v2.Identity(), data.normalize())
-    loader, model, numbers = DataLoader(examples, 2), Backbone(), random.Random(3)
-    expected = cached_features(model, loader, CPU, folder=tmp_path).tensors[0].clone()
+    expected, numbers = make_features(tmp_path, num_pictures=1).clone(), random.Random(3)
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     for _ in range(200):
         path.unlink()  # it may still be mapped
         path.write_bytes(corrupt(content, numbers))
         assert not is_whole(path)
-        found = cached_features(model, loader, CPU, folder=tmp_path).tensors[0]
+        found = make_features(tmp_path, num_pictures=1)
         assert torch.equal(found, expected) and is_whole(path)
 
 
-@pytest.mark.parametrize("when", ["training", "evaluation", "first epoch"])
-def test_an_interrupted_training_keeps_history_and_best_weights(when, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("when", "done"), {"first epoch": 0, "training": 3, "evaluation": 3, "checkpoint": 4}.items()
+)
+def test_an_interrupted_training_keeps_history_and_best_weights(
+    when, done, tmp_path, capsys, monkeypatch
+):
     path = tmp_path / "checkpoint.pt"
-    model, train_loader, val_loader, optimizer, scheduler = prepare("SGD", "none")
+    parts = prepare("SGD", "none")
     calls = []
-    stop = {"first epoch": 2, "training": 8 * 3 + 2, "evaluation": 8 * 3 + 6}[when]
+    stop = {"first epoch": 2, "training": 8 * 3 + 2, "evaluation": 8 * 3 + 6, "checkpoint": 4}[when]
 
     def interrupt(*_):
         calls.append(1)  # four batches of training and four of validation make an epoch
         if len(calls) == stop:
             raise KeyboardInterrupt
 
-    hook = model.register_forward_hook(interrupt)
-    history = train(model, train_loader, val_loader, optimizer, scheduler, checkpoint=path)
-    hook.remove()
-    done = 0 if when == "first epoch" else 3
+    if when == "checkpoint":
+        monkeypatch.setattr(os, "fsync", interrupt)
+    else:
+        parts[0].register_forward_hook(interrupt)
+    history = train(*parts, checkpoint=path)
+    stop = 0
     assert len(history.lr) == len(history.val_accuracy) == done
-    out = capsys.readouterr().out
-    assert f"interrupted in epoch {done + 1}: history and weights are of those before it" in out
-    whole = prepare("SGD", "none")
+    in_epoch = 4 if done else 1
+    message = f"interrupted in epoch {in_epoch}: history and best weights of {done} epochs\n"
+    assert capsys.readouterr().out == message
+
+    whole, whole_path = prepare("SGD", "none"), tmp_path / "whole.pt"
     if done:
-        assert is_whole(path)
-        train(*whole, num_epochs=done)
-    assert_same(whole[0].state_dict(), model.state_dict())
+        whole_history = train(*whole, num_epochs=done)
+        assert_same(whole_history, history)
+        train(*prepare("SGD", "none"), num_epochs=3, checkpoint=whole_path)
+        assert_same_checkpoints(whole_path, path)  # it holds three epochs
+    assert_same(whole[0].state_dict(), parts[0].state_dict())
+    modes = [[module.training for module in model.modules()] for model in (whole[0], parts[0])]
+    assert modes[0] == modes[1]
+    assert not [*tmp_path.glob("*.unfinished")]
 
 
-def test_after_a_nan_the_model_has_its_best_weights(tmp_path):
-    model, train_loader, val_loader, optimizer, scheduler = prepare("SGD", "none")
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_after_a_loss_that_is_no_number_nothing_good_is_lost(factor, tmp_path):
+    path, whole_path = tmp_path / "checkpoint.pt", tmp_path / "whole.pt"
+    parts = prepare("SGD", "none")
     calls = []
 
     def spoil(_, inputs, output):
         calls.append(1)
-        return output * math.nan if len(calls) == 8 * 2 + 3 else output
+        return output * factor if len(calls) == 8 * 2 + 3 else output
 
-    hook = model.register_forward_hook(spoil)
-    with pytest.raises(FloatingPointError, match="nan in batch 3") as caught:
-        train(model, train_loader, val_loader, optimizer, scheduler)
+    parts[0].register_forward_hook(spoil)
+    with pytest.raises(FloatingPointError, match=r"(nan|inf) in batch 3: lower the le") as caught:
+        train(*parts, checkpoint=path)
     assert "epoch 3, at a learning rate of 0.1" in caught.value.__notes__[0]
-    hook.remove()
     whole = prepare("SGD", "none")
-    train(*whole, num_epochs=2)
-    assert_same(whole[0].state_dict(), model.state_dict())
+    train(*whole, num_epochs=2, checkpoint=whole_path)
+    assert_same(whole[0].state_dict(), parts[0].state_dict())
+    assert_same_checkpoints(whole_path, path)
 
 
-def on_a_small_disk(path, answers):
+def on_a_small_disk(path, features_folder, answers):
     """Train, then extract features, where no file may have more than 3,000 bytes."""
+    import resource
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
     torch.set_num_threads(1)
-    with pytest.warns(UserWarning, match="no checkpoint of epoch 3"):
+    with pytest.warns(UserWarning, match=r"no checkpoint of epoch 3 \(.*; training goes on"):
         history = train(*prepare("Adam", "cosine"), checkpoint=path, resume=path, num_epochs=3)
-    with pytest.raises(OSError), writing_whole(path.with_name("features.npy")) as file:
-        file.write(bytes(4000))
-    answers.put(len(history.lr))
+    with pytest.warns(UserWarning, match="features can't be kept in"):
+        found = make_features(features_folder)
+    answers.put((vars(history) | {"seconds": None}, found.double().sum().item()))
 
 
+@posix
 def test_a_full_disk_loses_nothing_that_was_there(tmp_path):
     path = tmp_path / "checkpoint.pt"
     train(*prepare("Adam", "cosine"), num_epochs=2, checkpoint=path)
     earlier = path.read_bytes()
+    assert len(earlier) > 3000
     answers = stand_ins.PROCESSES.Queue()
-    with stand_ins.child(on_a_small_disk, path, answers) as process:
-        assert answers.get(timeout=60) == 3
+    with stand_ins.child(on_a_small_disk, path, tmp_path / "features", answers) as process:
         process.join()
         assert process.exitcode == 0
-    assert path.read_bytes() == earlier and [*tmp_path.iterdir()] == [path]
+        history, total = answers.get(timeout=60)
+    assert path.read_bytes() == earlier and {*tmp_path.iterdir()} == {path, tmp_path / "features"}
+    assert not [*(tmp_path / "features").iterdir()]
+    whole = train(*prepare("Adam", "cosine"), num_epochs=3)
+    assert_same(vars(whole) | {"seconds": None}, history)
+    assert total == make_features(tmp_path / "other").double().sum().item()
 
 
 def test_what_a_kill_has_left_goes_after_an_hour(tmp_path):
-    path = tmp_path / "a.npy"
-    old, new, other = (
-        tmp_path / f"{name}.unfinished" for name in ("a.npy.1", "a.npy.2", "b.npy.3")
-    )
-    for leftover in (old, new, other):
+    names = ("a.npy.0123abcd", "a.npy.4567abcd", "b.npy.89abcdef", "c.npy", "notes.npy.notahex1")
+    old, new, other, *foreign = (tmp_path / f"{name}.unfinished" for name in names)
+    for leftover in (old, new, other, *foreign):
         leftover.write_text("half")
     long_ago = time.time() - 4000
 
-    for leftover in (old, other):
+    for leftover in (old, other, *foreign):
         os.utime(leftover, (long_ago, long_ago))
-    with suppress(RuntimeError), writing_whole(path):
+    with suppress(RuntimeError), writing_whole(tmp_path / "a.npy"):
         raise RuntimeError
-    assert {*tmp_path.iterdir()} == {new, other}
+    assert {*tmp_path.iterdir()} == {new, *foreign}  # it may belong to a process that writes
+
+
+@posix
+def test_a_file_may_be_read_by_whom_other_files_may(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with writing_whole(tmp_path / "a.npy") as file:
+            file.write(b"all")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.npy").stat().st_mode & 0o777 == 0o644
