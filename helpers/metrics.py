@@ -49,6 +49,8 @@ class History:
     @property
     def best_epoch(self) -> int:
         """The epoch of the highest validation accuracy, counted from 1; the earliest, if tied."""
+        if not self.val_accuracy:
+            raise ValueError("no epoch was finished, so none was the best: call `fit` again")
         return self.val_accuracy.index(max(self.val_accuracy)) + 1
 
 

@@ -84,3 +84,8 @@ def test_predictions_and_metrics_of_any_batches_are_those_of_the_whole(
     odds /= odds.sum(1, keepdims=True)
     assert accuracy == pytest.approx(accuracy_score(labels, expected.argmax(1)))
     assert loss == pytest.approx(log_loss(labels, odds, labels=range(num_classes)), abs=1e-5)
+
+
+def test_without_an_epoch_there_is_no_best_one():
+    with pytest.raises(ValueError, match="no epoch was finished"):
+        _ = History().best_epoch
