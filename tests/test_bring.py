@@ -194,13 +194,13 @@ def test_files_that_stay_wrong_are_an_error_and_are_not_kept(name, faulty):
     assert left(assets.data_folder()) <= {"archives", ".lock"}
 
 
-def test_offline_it_says_what_to_do_within_seconds(stick, monkeypatch, capsys):
-    start = time.monotonic()
+def test_offline_it_says_what_to_do_and_does_not_try_for_long(stick, monkeypatch, capsys):
+    waits = []
+    monkeypatch.setattr(pooch.core, "time", SimpleNamespace(sleep=waits.append))
     assert commands.bring_all("http://127.0.0.1:9") == 1
-    assert time.monotonic() - start < 60  # it takes two; a busy machine takes longer
     error = capsys.readouterr().err
     assert "127.0.0.1:9 can't be reached: look at the network, or take the files" in error
-    assert error.count("can't be reached") == 1
+    assert error.count("can't be reached") == 1 and not waits
 
 
 def test_what_the_server_has_not_is_left_out(stick, serving, capsys):
@@ -250,8 +250,8 @@ def test_two_at_once_bring_it_once(tmp_path, stick):
         stand_ins.child(stand_ins.bring_in_a_child, *arguments) as one,
         stand_ins.child(stand_ins.bring_in_a_child, *arguments) as other,
     ):
-        one.join(60)
-        other.join(60)
+        one.join(300)
+        other.join(300)
         assert one.exitcode == other.exitcode == 0
     assert all(map(assets.is_whole, NAMES)) and is_clean(assets.data_folder())
 
@@ -305,6 +305,7 @@ def test_thirty_at_once_from_the_server_and_its_memory_stays_small(tmp_path, mon
     stand_ins.known_by(known, monkeypatch.setattr)
     with stand_ins.child(serve_in_a_child, room, tmp_path / "port") as server:
         while not (tmp_path / "port").exists():
+            assert server.is_alive()
             time.sleep(0.05)
         address = f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"
         process = psutil.Process(server.pid)
