@@ -119,6 +119,15 @@ def test_a_bomb_of_one_gigabyte_is_not_even_read(tmp_path):
         unpack(tmp_path / "a.tar.gz", tmp_path / "out", **LIMITS)
 
 
+def test_the_checksum_at_the_end_of_a_tar_is_looked_at(tmp_path):
+    archive = write_tar(tmp_path / "a.tar.gz", [("zeros", bytes(9000))])
+    content = bytearray(archive.read_bytes())
+    content[-8] ^= 1  # the first byte of gzip's checksum
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(archive, tmp_path / "out", **LIMITS)
+
+
 def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
     archive = write_zip(tmp_path / "a.zip", [("zeros", bytes(9000))])
     content = archive.read_bytes()
