@@ -171,6 +171,13 @@ def test_a_dropped_download_goes_on_where_it_was(faulty, stick):
     assert log == [None, "bytes=131072-"]  # of 150,000 that were sent, in pieces of 65,536
 
 
+def test_a_server_without_ranges_begins_anew(faulty):
+    address, faults, log = faulty
+    faults.extend(["dropped", "no ranges"])
+    bring("backbone", address)
+    assert log == [None, "bytes=131072-"]  # what came the second time was whole, so not a third
+
+
 def test_a_download_goes_on_in_another_process(faulty):
     address, faults, log = faulty
     faults.extend(["dropped"] * 6)
