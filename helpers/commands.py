@@ -20,7 +20,7 @@ def bring_all(source: str | None) -> int:
             results.append("brought")
         except FileNotFoundError as error:
             print(f"{photos.summary}: left out, {error}")
-            results.append("left out")
+            results.append("left out" if source else "failed")  # its authors should have it
         except ConnectionError as error:
             print(f"{photos.summary}: failed, {error}", file=sys.stderr)
             results.append("failed")

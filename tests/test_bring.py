@@ -217,6 +217,14 @@ def test_what_the_server_has_not_is_left_out(stick, serving, capsys):
     assert "CIFAR-10: left out, no http" in capsys.readouterr().out
 
 
+def test_what_its_authors_have_no_longer_is_a_failure(stick, serving, monkeypatch, capsys):
+    address = serving(make_application(stick, ["hymenoptera_data.zip", "resnet18-f37072fd.pth"]))
+    for name, photos in assets.PHOTOS.items():
+        monkeypatch.setitem(assets.PHOTOS, name, photos._replace(url=f"{address}/{photos.archive}"))
+    assert commands.bring_all(None) == 1
+    assert "CIFAR-10: left out, no http" in capsys.readouterr().out
+
+
 def test_too_little_space_is_said_before_anything_is_written(stick, monkeypatch):
     usage = SimpleNamespace(free=1e6)
     monkeypatch.setattr("helpers.bring.shutil.disk_usage", lambda folder: usage)

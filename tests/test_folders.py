@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import save_picture
+from conftest import save_picture, without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -214,16 +214,12 @@ def test_a_folder_that_may_not_be_listed_is_named():
         closed = Path(folder) / "a" / "closed"
         closed.mkdir()
         closed.chmod(0)
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        if root:
-            os.seteuid(65534)
-        try:
-            with pytest.raises(PermissionError, match=r"a.closed can't be listed: Permission"):
-                list_parts(Path(folder))
-        finally:
-            if root:
-                os.seteuid(0)
-            closed.chmod(0o755)
+        with (
+            without_rights(),
+            pytest.raises(PermissionError, match=r"a.closed can't be listed: Permission"),
+        ):
+            list_parts(Path(folder))
+        closed.chmod(0o755)
 
 
 def test_the_same_files_as_torchvisions_are_listed(root):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -268,15 +269,11 @@ def test_what_can_be_read_only_by_others_is_refused():
         path = Path(folder) / "secret.png"
         path.write_bytes(GOOD["png"].content)
         path.chmod(0)
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        if root:
-            os.seteuid(65534)
-        try:
-            with pytest.raises(ValueError, match=r"secret.png: it can't be read \(Permission"):
-                open_picture(path, short_side=4)
-        finally:
-            if root:
-                os.seteuid(0)
+        with (
+            without_rights(),
+            pytest.raises(ValueError, match=r"secret.png: it can't be read \(Permission"),
+        ):
+            open_picture(path, short_side=4)
 
 
 def test_what_is_not_there_is_refused(tmp_path):
