@@ -51,8 +51,8 @@ test: $(INSTALLED)
 # Render every n-th embedded picture again and compare: about 4 seconds each on one processor.
 pictures-check: EVERY ?= 20
 pictures-check: $(INSTALLED)
-	$(BIN)/python tools/render_ants_bees.py helpers/embedded/ants_bees --check --every $(EVERY)
-	$(BIN)/python tools/render_cifar10.py helpers/embedded/cifar10 --check --every $(EVERY)
+	$(BIN)/python tools/render/render_ants_bees.py helpers/embedded/ants_bees --check --every $(EVERY)
+	$(BIN)/python tools/render/render_cifar10.py helpers/embedded/cifar10 --check --every $(EVERY)
 
 # fastai has an environment of its own. BENCH="--smoke" sees that all runs; see tools/bench/run.py.
 PEERS := _build/peers
@@ -69,10 +69,10 @@ lab: $(INSTALLED)
 	$(BIN)/jupyter lab notebooks
 
 data: $(INSTALLED)
-	$(BIN)/python -m helpers.assets bring $(if $(FROM),--from "$(FROM)")
+	$(BIN)/python tools/photographs bring $(if $(FROM),--from "$(FROM)")
 
 serve-data: $(INSTALLED)
-	$(BIN)/python -m helpers.assets serve $(if $(FROM),--from "$(FROM)")
+	$(BIN)/python tools/photographs serve $(if $(FROM),--from "$(FROM)")
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --path-output _build/links --all --quiet --builder linkcheck

@@ -10,7 +10,6 @@ that refuses to run without any.
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,15 +34,10 @@ class Asset(NamedTuple):
 
 
 class Photos(NamedTuple):
-    """How to bring and to know the photographic form of an asset."""
+    """The photographic form of an asset, in the data folder."""
 
-    archive: str  #: the name of the file to bring
-    url: str  #: where its authors publish it
-    target: str  #: what it becomes in the data folder
+    target: str  #: the name of the file or the folder
     summary: str  #: what it is, in a line
-    hash: str | None  #: of the archive; None where it is known by what it holds
-    max_files: int  #: an archive that holds more is refused
-    max_bytes: int  #: as is one that unpacks to more
 
 
 class Rendered(NamedTuple):
@@ -71,36 +65,12 @@ RENDERED = {
         "ResNet-18 pretrained on Tiny ImageNet",
     ),
 }
-IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 PHOTOS = {
-    "ants_bees": Photos(
-        "hymenoptera_data.zip",
-        "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
-        "hymenoptera_data",
-        "photographs of ants and bees",
-        None,
-        max_files=500,
-        max_bytes=60_000_000,
-    ),
-    "cifar10": Photos(
-        "cifar-10-python.tar.gz",
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        "cifar-10-batches-py",
-        "CIFAR-10",
-        f"md5:{CIFAR10.tgz_md5}",
-        max_files=20,
-        max_bytes=200_000_000,
-    ),
-    "backbone": Photos(
-        "resnet18-f37072fd.pth",
-        "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-        "resnet18-f37072fd.pth",
-        "ResNet-18 pretrained on ImageNet",
-        f"sha256:{IMAGENET_SHA256}",
-        max_files=1,
-        max_bytes=50_000_000,
-    ),
+    "ants_bees": Photos("hymenoptera_data", "photographs of ants and bees"),
+    "cifar10": Photos("cifar-10-batches-py", "CIFAR-10"),
+    "backbone": Photos("resnet18-f37072fd.pth", "ResNet-18 pretrained on ImageNet"),
 }
+IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
 
 
@@ -135,11 +105,11 @@ def resolve(name: str, edition: str | None = None) -> Asset:
     edition = edition or os.environ.get("EDITION") or "auto"
     if edition not in EDITIONS:
         raise ValueError(f"edition is {edition!r}: choose one of {', '.join(EDITIONS)}")
-    if edition != "rendered" and is_whole(name):
+    if edition != "rendered" and has_photographs(name):
         photos = PHOTOS[name]
         path = data_folder() if name == "cifar10" else data_folder() / photos.target
         return Asset(name, "photos", path, photos.summary)
-    if edition == "photos" and not any(is_whole(other) for other in PHOTOS):
+    if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {data_folder()}: bring them with `make data`")
     path, sha256, summary = RENDERED[name]
     if not path.exists() or sha256_of(path) != sha256:
@@ -164,7 +134,7 @@ def data_folder() -> Path:
     )
 
 
-def is_whole(name: str, folder: Path | None = None) -> bool:
+def has_photographs(name: str, folder: Path | None = None) -> bool:
     """Tell whether the photographic form of an asset is in `folder`, complete and unchanged."""
     path = (folder or data_folder()) / PHOTOS[name].target
     if not path.exists():
@@ -195,9 +165,3 @@ def sha256_of(path: Path) -> str:
         f"{sha256_of(files[name])}  {name}\n" for name in sorted(files) if files[name].is_file()
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-if __name__ == "__main__":
-    from helpers.commands import main  # needed here only
-
-    sys.exit(main())

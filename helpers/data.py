@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from helpers import assets
-from helpers.folders import list_parts, warn_of_unused
-from helpers.pictures import Pictures, open_pictures, read_archive, read_sheets
-from helpers.splits import assign_parts, draw_per_class
+from helpers.pictures.cifar10 import read_archive, read_sheets
+from helpers.pictures.dataset import Pictures
+from helpers.pictures.decode import open_pictures
+from helpers.pictures.folders import list_parts, warn_of_unused
+from helpers.pictures.splits import assign_parts, draw_per_class
 
 # The statistics of ImageNet, red, green, blue: what the backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)

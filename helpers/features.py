@@ -15,10 +15,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers import pictures
-from helpers.files import is_whole, writing_whole
+from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode
+from helpers.pictures import dataset
 
 
 def extract_features(
@@ -110,7 +110,7 @@ def cache_folder() -> Path:
 
 
 def fingerprint(
-    model: nn.Module, data: pictures.Pictures, num_views: int, device: torch.device
+    model: nn.Module, data: dataset.Pictures, num_views: int, device: torch.device
 ) -> str:
     """Return the SHA-256 of all that features depend on, in hexadecimal.
 
@@ -121,7 +121,7 @@ def fingerprint(
     settings = torch.__version__, torchvision.__version__, device.type, num_views, data.labels
     digest.update(repr(settings).encode())
     digest.update(pickle.dumps((data.per_picture, data.per_batch)))
-    for file in (__file__, pictures.__file__):
+    for file in (__file__, dataset.__file__):
         digest.update(Path(file).read_bytes())
     layers = [(name, layer) for name, layer in model.named_children() if name != "fc"]
     digest.update(repr(layers).encode())

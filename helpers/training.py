@@ -18,9 +18,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
+from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.metrics import History, Metrics, mean_metrics
 from helpers.models import eval_mode, train_mode
-from helpers.runtime import load_checkpoint, save_checkpoint
 
 
 def train_one_epoch(

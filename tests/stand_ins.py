@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import sources
+from bring import bring
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
-from helpers.bring import bring
 
 PROCESSES = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
 if hasattr(os, "fork"):
-    PROCESSES.set_forkserver_preload(["helpers.bring", "helpers.features", "helpers.training"])
+    PROCESSES.set_forkserver_preload(["bring", "helpers.features", "helpers.training"])
 
 
 def make_archives(folder: Path, size: int = 1000, num_pictures: int = 4) -> dict:
@@ -69,8 +70,8 @@ def known_by(known: dict, setattr=setattr) -> None:
     setattr(CIFAR10, "meta", {"filename": first, "md5": md5})
     hashes = {"ants_bees": None, "cifar10": known["tar"]}
     hashes["backbone"] = f"sha256:{known['weights']}"
-    photos = {name: photos._replace(hash=hashes[name]) for name, photos in assets.PHOTOS.items()}
-    setattr(assets, "PHOTOS", photos)
+    found = {name: one._replace(hash=hashes[name]) for name, one in sources.SOURCES.items()}
+    setattr(sources, "SOURCES", found)
 
 
 @contextmanager

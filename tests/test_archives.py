@@ -12,13 +12,14 @@ import zlib
 
 import numpy as np
 import pytest
+import sources
 import stand_ins
+from archives import is_inside, unpack
+from bring import bring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import assets
-from helpers.archives import is_inside, unpack
-from helpers.bring import bring
 
 LIMITS = {"max_files": 5, "max_bytes": 10_000}
 UNSAFE = ["../out", "a/../../out", "/etc/out", "..", "\\out", "a\\..\\out", "C:out", "C:/out",
@@ -257,7 +258,7 @@ def test_every_corruption_of_the_photographs_is_found(name, tmp_path, monkeypatc
         repair()
     assert assets.resolve(name).edition == "photos"
 
-    archive = stick / assets.PHOTOS[name].archive
+    archive = stick / sources.SOURCES[name].archive
     shutil.rmtree(assets.data_folder())
     harmless = 0
     for _ in range(100):
@@ -267,7 +268,7 @@ def test_every_corruption_of_the_photographs_is_found(name, tmp_path, monkeypatc
         except ValueError:
             assert assets.resolve(name).edition == "rendered"
         else:  # a byte that says nothing, such as a date in a .zip
-            assert assets.is_whole(name), f"{way} was not found"
+            assert assets.has_photographs(name), f"{way} was not found"
             shutil.rmtree(assets.data_folder())
             harmless += 1
         repair()

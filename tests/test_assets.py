@@ -3,10 +3,11 @@
 import tarfile
 import zipfile
 
+import commands
 import pytest
+from bring import bring
 
-from helpers import assets, commands
-from helpers.bring import bring
+from helpers import assets
 
 
 @pytest.fixture
@@ -146,6 +147,6 @@ def test_the_command_fails_when_nothing_came_or_something_was_damaged(
 
 def test_the_size_of_pictures_suits_the_backbone_in_use(monkeypatch):
     assert assets.input_size() == 96
-    monkeypatch.setattr(assets, "is_whole", lambda name: name == "backbone")
+    monkeypatch.setattr(assets, "has_photographs", lambda name: name == "backbone")
     assert assets.input_size() == 224
     assert assets.input_size("rendered") == 96

@@ -12,17 +12,19 @@ import time
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import commands
 import pooch
 import psutil
 import pytest
+import sources
 import stand_ins
+from bring import bring, names_of_archives, remove
+from serve import make_application
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, StaticFileHandler
 
-from helpers import assets, commands
-from helpers.bring import bring, names_of_archives, remove
-from helpers.serve import make_application
+from helpers import assets
 
 NAMES = list(assets.PHOTOS)
 
@@ -134,7 +136,7 @@ def is_clean(folder):
 def test_from_a_server_in_the_room(name, stick, serving):
     address = serving(make_application(stick, names_of_archives()))
     assert bring(name, address).startswith("brought")
-    assert assets.is_whole(name) and is_clean(assets.data_folder())
+    assert assets.has_photographs(name) and is_clean(assets.data_folder())
     assert bring(name, address) == "is there already"
 
 
@@ -161,7 +163,7 @@ def test_a_bad_network_ends_in_verified_files(name, faults, faulty):
     to_come.extend(faults)
     bring(name, address)
     assert not to_come, "not every fault was met"
-    assert assets.is_whole(name) and is_clean(assets.data_folder())
+    assert assets.has_photographs(name) and is_clean(assets.data_folder())
 
 
 def test_a_dropped_download_goes_on_where_it_was(faulty, stick):
@@ -197,7 +199,7 @@ def test_files_that_stay_wrong_are_an_error_and_are_not_kept(name, faulty):
     faults.extend(["wrong"] * 30)
     with pytest.raises(ValueError, match=r"damaged|does not match"):
         bring(name, address)
-    assert not assets.is_whole(name)
+    assert not assets.has_photographs(name)
     assert left(assets.data_folder()) <= {"archives", ".lock"}
 
 
@@ -219,15 +221,16 @@ def test_what_the_server_has_not_is_left_out(stick, serving, capsys):
 
 def test_what_its_authors_have_no_longer_is_a_failure(stick, serving, monkeypatch, capsys):
     address = serving(make_application(stick, ["hymenoptera_data.zip", "resnet18-f37072fd.pth"]))
-    for name, photos in assets.PHOTOS.items():
-        monkeypatch.setitem(assets.PHOTOS, name, photos._replace(url=f"{address}/{photos.archive}"))
+    for name, known in sources.SOURCES.items():
+        there = known._replace(url=f"{address}/{known.archive}")
+        monkeypatch.setitem(sources.SOURCES, name, there)
     assert commands.bring_all(None) == 1
     assert "CIFAR-10: left out, no http" in capsys.readouterr().out
 
 
 def test_too_little_space_is_said_before_anything_is_written(stick, monkeypatch):
     usage = SimpleNamespace(free=1e6)
-    monkeypatch.setattr("helpers.bring.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("bring.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(OSError, match=r"120 MB are needed in .*, but 1 MB are free"):
         bring("ants_bees", str(stick))
     assert left(assets.data_folder()) == set()
@@ -253,9 +256,9 @@ def test_a_full_disk_leaves_nothing_half_placed(name, tmp_path, stick):
     with stand_ins.child(bring_on_a_small_disk, known, name, str(stick), folder) as process:
         process.join()
         assert process.exitcode == 7
-    assert not assets.is_whole(name)
+    assert not assets.has_photographs(name)
     bring(name, str(stick))
-    assert assets.is_whole(name) and is_clean(folder)
+    assert assets.has_photographs(name) and is_clean(folder)
 
 
 def test_two_at_once_bring_it_once(tmp_path, stick):
@@ -268,7 +271,7 @@ def test_two_at_once_bring_it_once(tmp_path, stick):
         one.join(300)
         other.join(300)
         assert one.exitcode == other.exitcode == 0
-    assert all(map(assets.is_whole, NAMES)) and is_clean(assets.data_folder())
+    assert all(map(assets.has_photographs, NAMES)) and is_clean(assets.data_folder())
 
 
 @pytest.mark.parametrize("way", ["download", "unpack"])
@@ -302,13 +305,13 @@ def test_killed_at_any_moment_the_next_run_brings_all(way, tmp_path, stick, serv
                 assert process.exitcode == 0
             process.join(moments.uniform(0, 0.8 * longest))
             ended += process.exitcode is not None
-        whole = all(assets.is_whole(name, folder) for name in NAMES)
+        whole = all(assets.has_photographs(name, folder) for name in NAMES)
         interrupted += folder.exists() and not whole
         for name in NAMES:
             photos = folder / assets.PHOTOS[name].target
-            assert assets.is_whole(name, folder) or not photos.exists(), "half placed"
+            assert assets.has_photographs(name, folder) or not photos.exists(), "half placed"
             bring(name, str(many), folder)
-            assert assets.is_whole(name, folder)
+            assert assets.has_photographs(name, folder)
         assert is_clean(folder) or whole  # killed after the last move: an empty folder stays
         shutil.rmtree(folder)
     print(f"{47 - ended} killed, {interrupted} of them in the middle")
@@ -337,7 +340,7 @@ def test_thirty_at_once_from_the_server_and_its_memory_stays_small(tmp_path, mon
             time.sleep(0.02)
         assert [student.exitcode for student in students] == [0] * 30
     for i in range(30):
-        assert all(assets.is_whole(name, tmp_path / "students" / str(i)) for name in NAMES)
+        assert all(assets.has_photographs(name, tmp_path / "students" / str(i)) for name in NAMES)
     print(f"360 MB served, {(most - before) / 1e6:.0f} MB more memory")
     assert most - before < 60e6
 

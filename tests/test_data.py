@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from helpers import assets, data
-from helpers.pictures import open_picture
-from helpers.splits import draw_per_class
+from helpers.pictures.decode import open_picture
+from helpers.pictures.splits import draw_per_class
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_read_archive_gives_what_torchvision_gives(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "test_list", [write("test_batch", batch())])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": meta[1]})
     monkeypatch.setenv("TRANSFER_LEARNING_DATA", str(tmp_path))
-    from helpers.pictures import read_archive
+    from helpers.pictures.cifar10 import read_archive
 
     assert assets.cifar10().edition == "photos"
     pictures, labels = read_archive(tmp_path, "train")

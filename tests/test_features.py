@@ -15,7 +15,7 @@ from helpers import data, features
 from helpers.features import cached_features, extract_features, fingerprint
 from helpers.metrics import predict
 from helpers.models import resnet18
-from helpers.pictures import Pictures
+from helpers.pictures.dataset import Pictures
 
 CROP = v2.RandomResizedCrop(32, scale=(0.35, 1.0))
 
@@ -131,7 +131,7 @@ def test_views_device_and_code_count_and_the_head_does_not(model, cpu, tmp_path,
     assert fingerprint(model, pictures, 1, cpu) == before
     others = [fingerprint(model, pictures, 2, cpu)]
     others.append(fingerprint(model, pictures, 1, torch.device("meta")))
-    for module in (features, features.pictures):
+    for module in (features, features.dataset):
         copy = tmp_path / Path(module.__file__).name
         copy.write_bytes(Path(module.__file__).read_bytes() + b"\n")
         with monkeypatch.context() as patch:

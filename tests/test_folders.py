@@ -16,8 +16,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from helpers import assets, data
-from helpers.folders import list_parts, list_pictures
-from helpers.splits import split_per_class
+from helpers.pictures.folders import list_parts, list_pictures
+from helpers.pictures.splits import split_per_class
 
 pytestmark = pytest.mark.filterwarnings("error")
 

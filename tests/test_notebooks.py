@@ -68,7 +68,7 @@ def test_parameters_are_in_one_cell_at_most(notebook):
 
 
 def test_ants_and_bees_are_measured_with_the_settings_of_the_chapters():
-    """The tables of two pages come from tools/measure_*.py; chapters 4 and 5 quote them."""
+    """The tables of two pages come from tools/measure/measure_*.py; chapters 4 and 5 quote them."""
     for path in PATHS[3:]:
         tags = {tag: cell for cell in code_cells(nbformat.read(path, as_version=4))
                 for tag in cell.metadata.get("tags", [])}  # fmt: skip
@@ -82,7 +82,7 @@ def test_ants_and_bees_are_measured_with_the_settings_of_the_chapters():
 
 
 def test_numbers_said_of_the_photographs_are_those_measured():
-    """The prose quotes book/photographs.csv, which tools/measure_photographs.py writes."""
+    """The prose quotes book/photographs.csv, which tools/measure/measure_photographs.py writes."""
     measured = (ROOT / "book" / "photographs.csv").read_text("utf8")
     quoted = []
     for path in PATHS:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from helpers.pictures import open_picture, open_pictures
+from helpers.pictures.decode import open_picture, open_pictures
 
 pytestmark = pytest.mark.filterwarnings("error")
 

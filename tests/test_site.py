@@ -67,7 +67,7 @@ def test_every_page_says_which_edition_made_it(site, pages):
 
 def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):
     monkeypatch.setenv("EDITION", "photos")
-    monkeypatch.setattr(assets, "is_whole", lambda name: name == "ants_bees")
+    monkeypatch.setattr(assets, "has_photographs", lambda name: name == "ants_bees")
     config = SimpleNamespace(html_theme_options={}, nb_execution_mode="off")
     edition.say_edition(None, config)
     assert config.nb_execution_mode == "force" and config.nb_execution_raise_on_error
@@ -76,7 +76,7 @@ def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):
         assert (
             "photographs of ants and bees (photos)" in text and "Tiny ImageNet (rendered)" in text
         )
-    monkeypatch.setattr(assets, "is_whole", lambda name: False)
+    monkeypatch.setattr(assets, "has_photographs", lambda name: False)
     with pytest.raises(FileNotFoundError, match="make data"):
         edition.say_edition(None, config)
 

@@ -20,12 +20,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.transforms import v2
 
-from helpers import data, files, runtime
+from helpers import checkpoints, data
+from helpers.checkpoints import is_whole, read_checkpoint, writing_whole
 from helpers.features import cached_features
-from helpers.files import is_whole, writing_whole
 from helpers.metrics import History
-from helpers.pictures import Pictures
-from helpers.runtime import read_checkpoint, seed_everything
+from helpers.pictures.dataset import Pictures
+from helpers.runtime import seed_everything
 from helpers.training import fit
 
 CPU, EPOCHS = torch.device("cpu"), 5
@@ -163,15 +163,15 @@ def test_random_numbers_of_an_accelerator_are_kept_too(monkeypatch):
     accelerator = SimpleNamespace(state=torch.tensor([1], dtype=torch.uint8))
     accelerator.get_rng_state = lambda: accelerator.state
     accelerator.set_rng_state = lambda state: setattr(accelerator, "state", state)
-    monkeypatch.setattr(runtime, "get_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(checkpoints, "get_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch, "get_device_module", lambda _: accelerator)
-    kept = runtime.random_states()
+    kept = checkpoints.random_states()
     accelerator.state = None
-    runtime.set_random_states(kept)
+    checkpoints.set_random_states(kept)
     assert accelerator.state.tolist() == [1]
     accelerator.state = None
     del kept["cuda"]  # written where there was none
-    runtime.set_random_states(kept)
+    checkpoints.set_random_states(kept)
     assert accelerator.state is None
 
 
@@ -251,12 +251,12 @@ def kill_at_call(number, point, model=None):
     if point == "in an epoch":
         model.register_forward_hook(count)
     elif point == "in the file":
-        sha256 = files.hashlib.file_digest  # all is written but the digest
-        files.hashlib.file_digest = lambda *arguments: (count(), sha256(*arguments))[1]
+        sha256 = checkpoints.hashlib.file_digest  # all is written but the digest
+        checkpoints.hashlib.file_digest = lambda *arguments: (count(), sha256(*arguments))[1]
     elif point == "before it is on the disk":
-        files.os.fsync = killing(os.fsync)
+        checkpoints.os.fsync = killing(os.fsync)
     else:
-        files.os.replace = killing(os.replace, after=point == "in its place")
+        checkpoints.os.replace = killing(os.replace, after=point == "in its place")
 
 
 IN_WRITING = ["in the file", "before it is on the disk", "before its place", "in its place"]

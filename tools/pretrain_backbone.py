@@ -28,11 +28,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.data import normalize
-from helpers.folders import list_pictures
 from helpers.metrics import predict
-from helpers.pictures import Pictures, open_pictures
-from helpers.runtime import get_device, load_checkpoint, save_checkpoint, seed_everything
+from helpers.pictures.dataset import Pictures
+from helpers.pictures.decode import open_pictures
+from helpers.pictures.folders import list_pictures
+from helpers.runtime import get_device, seed_everything
 from helpers.training import train_one_epoch
 
 PIXELS = 64  # of a picture of Tiny ImageNet

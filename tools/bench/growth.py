@@ -41,7 +41,7 @@ def measure(method: str, count: int, folder: Path) -> dict:
     from helpers import assets, data
     from helpers.features import cached_features
     from helpers.models import resnet18, trainable_parameters
-    from helpers.pictures import Pictures
+    from helpers.pictures.dataset import Pictures
     from helpers.training import fit, train_one_epoch
 
     torch.manual_seed(0)

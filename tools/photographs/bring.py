@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import sources
+from archives import unpack
+from download import fetch, partial
 from filelock import FileLock, Timeout
 
 from helpers import assets
-from helpers.archives import unpack
-from helpers.download import fetch, partial
 
 
 def bring(name: str, source: str | None = None, folder: Path | None = None) -> str:
@@ -25,18 +26,18 @@ def bring(name: str, source: str | None = None, folder: Path | None = None) -> s
     source has no such file; ConnectionError where it can't be reached; and OSError where the disk
     is full or closed to you.
     """
-    photos, folder = assets.PHOTOS[name], folder or assets.data_folder()
-    if assets.is_whole(name, folder):
+    known, folder = sources.SOURCES[name], folder or assets.data_folder()
+    if assets.has_photographs(name, folder):
         return "is there already"
     folder.mkdir(parents=True, exist_ok=True)
-    check_space(2 * photos.max_bytes, folder)
+    check_space(2 * known.max_bytes, folder)
     with locked(folder):
-        if assets.is_whole(name, folder):
+        if assets.has_photographs(name, folder):
             return "is there already"
         remove_leftovers(folder)
         attempts = 3
         for attempt in range(1, attempts + 1):
-            archive = fetch(photos, source, folder / "archives")
+            archive = fetch(known, source, folder / "archives")
             try:
                 place(name, archive, folder)
                 break
@@ -44,22 +45,22 @@ def bring(name: str, source: str | None = None, folder: Path | None = None) -> s
                 archive.unlink()  # not to be taken for a good one
                 if attempt == attempts:
                     raise
-        partial(folder / "archives", photos.archive).unlink(missing_ok=True)
-    return f"brought to {folder / photos.target}"
+        partial(folder / "archives", known.archive).unlink(missing_ok=True)
+    return f"brought to {folder / assets.PHOTOS[name].target}"
 
 
 def place(name: str, archive: Path, folder: Path) -> None:
     """Unpack an archive aside, verify what it holds, and move that into place."""
-    photos = assets.PHOTOS[name]
+    known, placed = sources.SOURCES[name], assets.PHOTOS[name].target
     with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as aside:
         aside = Path(aside)
-        unpack(archive, aside, max_files=photos.max_files, max_bytes=photos.max_bytes)
-        if not assets.is_whole(name, aside):
-            raise ValueError(f"{photos.archive} is damaged or another file of that name")
-        target = folder / photos.target
+        unpack(archive, aside, max_files=known.max_files, max_bytes=known.max_bytes)
+        if not assets.has_photographs(name, aside):
+            raise ValueError(f"{known.archive} is damaged or another file of that name")
+        target = folder / placed
         if target.exists():  # there, but not whole
             target.rename(aside / "replaced")
-        (aside / photos.target).rename(target)
+        (aside / placed).rename(target)
 
 
 def check_space(needed: int, folder: Path) -> None:
@@ -98,7 +99,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def names_of_archives() -> list[str]:
     """Name the archives that hold the photographs."""
-    return [photos.archive for photos in assets.PHOTOS.values()]
+    return [known.archive for known in sources.SOURCES.values()]
 
 
 def remove(folder: Path | None = None) -> None:

@@ -9,37 +9,36 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
+from sources import Source
 from tqdm import tqdm
 from urllib3 import Retry
-
-from helpers import assets
 
 TIMEOUT = (5, 30)  # seconds to wait for a connection, and for the next bytes
 
 
-def fetch(photos: assets.Photos, source: str | None, archives: Path) -> Path:
+def fetch(known: Source, source: str | None, archives: Path) -> Path:
     """Return the archive, in `archives`: from an earlier time, copied, or downloaded."""
     archives.mkdir(exist_ok=True)
-    archive = archives / photos.archive
+    archive = archives / known.archive
     if source is not None and "://" not in source:
-        original = Path(source).expanduser() / photos.archive
+        original = Path(source).expanduser() / known.archive
         if not original.is_file():
-            raise FileNotFoundError(f"{photos.archive} is not in {source}")
+            raise FileNotFoundError(f"{known.archive} is not in {source}")
         with tempfile.TemporaryDirectory(dir=archives, prefix="unfinished-") as aside:
             os.replace(shutil.copyfile(original, Path(aside) / archive.name), archive)
         return archive
-    url = photos.url if source is None else f"{source.rstrip('/')}/{photos.archive}"
+    url = known.url if source is None else f"{source.rstrip('/')}/{known.archive}"
     # pooch moves a download into place when its hash is right, and tries again when it is not,
     # or when the connection broke: after 1 second, 2 seconds, and so on.
     pooch.get_logger().setLevel("WARNING")
     store = pooch.create(
         archives,
         base_url="",
-        registry={photos.archive: photos.hash},
-        urls={photos.archive: url},
+        registry={known.archive: known.hash},
+        urls={known.archive: url},
         retry_if_failed=5,
     )
-    return Path(store.fetch(photos.archive, downloader=download))
+    return Path(store.fetch(known.archive, downloader=download))
 
 
 def download(url: str, output: str, store: pooch.Pooch) -> None:

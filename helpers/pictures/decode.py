@@ -1,7 +1,7 @@
-"""From files to pictures: uint8 tensors in memory, and the labels that go with them."""
+"""From files to pictures: upright, in color, as uint8 tensors."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,47 +9,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.datasets import CIFAR10
-
-from helpers import assets
 
 # What is opened. Others that Pillow knows are no photographs, and some run other programs.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_RATIO = 100  # of the long side to the short one: a line would be enlarged without measure
-
-
-class Pictures(Dataset):
-    """Pictures `(3, H, W)`, uint8, in memory, and their labels; transformed when asked for.
-
-    per_picture: what is done to each picture on its own, such as a random crop, and leaves all of
-    one size. per_batch: what is then done to all of a batch alike, such as normalization: at once,
-    which is faster.
-    """
-
-    def __init__(
-        self,
-        pictures: Sequence[Tensor],
-        labels: Sequence[int],
-        per_picture: Callable,
-        per_batch: Callable,
-    ):
-        """Keep the pictures as they are."""
-        self.pictures, self.labels = pictures, list(labels)
-        self.per_picture, self.per_batch = per_picture, per_batch
-
-    def __len__(self) -> int:
-        """Count the pictures."""
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return the transformed picture and its label."""
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int]]:
-        """Return several items; a DataLoader asks for those of a batch in this way."""
-        batch = torch.stack([self.per_picture(self.pictures[i]) for i in indices])
-        return list(zip(self.per_batch(batch), (self.labels[i] for i in indices), strict=True))
 
 
 def open_pictures(paths: Sequence[Path], short_side: int) -> list[Tensor]:
@@ -129,22 +92,3 @@ def name_some(names: Sequence[str], separator: str = ", ", count: int = 10) -> s
     """Join the first `count` names, and say how many more there are."""
     rest = [f"and {len(names) - count} more"] if len(names) > count else []
     return separator.join([*names[:count], *rest])
-
-
-def read_archive(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Read CIFAR-10 itself: pictures `(N, 3, 32, 32)`, uint8, and labels `(N,)`, int64."""
-    archive = CIFAR10(root, train=split == "train", download=False)  # checks the hashes first
-    return torch.from_numpy(archive.data).permute(0, 3, 1, 2), torch.tensor(archive.targets)
-
-
-def read_sheets(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Read the rendered pictures, in the shapes of `read_archive`: one sheet of tiles a class."""
-    pictures, labels = [], []
-    for label, name in enumerate(assets.CIFAR10_CLASSES):
-        with Image.open(root / split / f"{name}.webp") as sheet:
-            tiles = torch.from_numpy(np.array(sheet.convert("RGB")))
-        tiles = tiles.unflatten(1, (-1, 32)).unflatten(0, (-1, 32))  # rows, 32, columns, 32, 3
-        tiles = tiles.permute(0, 2, 4, 1, 3).flatten(0, 1)
-        pictures.append(tiles)
-        labels.append(torch.full((len(tiles),), label))
-    return torch.cat(pictures), torch.cat(labels)

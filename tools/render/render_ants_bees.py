@@ -1,7 +1,7 @@
 """Render the stand-in for the photographs of ants and bees with the ray tracer POV-Ray.
 
-    python tools/render_ants_bees.py helpers/embedded/ants_bees
-    python tools/render_ants_bees.py helpers/embedded/ants_bees --check
+    python tools/render/render_ants_bees.py helpers/embedded/ants_bees
+    python tools/render/render_ants_bees.py helpers/embedded/ants_bees --check
 
 Every picture has a scene of its own: a description in POV-Ray's language, drawn from the seed, the
 split, the class and the picture's number; nothing else enters. Grounds, light, camera and what

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from helpers.folders import Listing
-from helpers.pictures import name_some
+from helpers.pictures.decode import name_some
+from helpers.pictures.folders import Listing
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import requests
+from bring import bring, names_of_archives, remove
+from serve import serve
 
 from helpers import assets
-from helpers.bring import bring, names_of_archives, remove
-from helpers.serve import serve
 
 
 def bring_all(source: str | None) -> int:
@@ -40,7 +40,7 @@ def show_status() -> int:
     print(f"\nphotographs, in {folder}:")
     for name, photos in assets.PHOTOS.items():
         exists = (folder / photos.target).exists()
-        state = "whole" if assets.is_whole(name) else "damaged" if exists else "missing"
+        state = "whole" if assets.has_photographs(name) else "damaged" if exists else "missing"
         print(f"{name:9}  {state:8}  {photos.summary}")
     return 0
 
@@ -56,7 +56,7 @@ def verify_all() -> int:
             print(f"{name:9}  rendered  damaged: {error}")
             damaged += 1
         if (assets.data_folder() / photos.target).exists():
-            whole = assets.is_whole(name)
+            whole = assets.has_photographs(name)
             print(f"{name:9}  photos    {'whole' if whole else 'damaged: bring it anew'}")
             damaged += not whole
     return min(damaged, 1)
@@ -64,7 +64,7 @@ def verify_all() -> int:
 
 def main() -> int:
     """Bring the photographs, look after them, or serve them to a room."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.assets", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python tools/photographs", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("bring", help="bring what is missing")
     command.add_argument("--from", dest="source", help="a folder or an address with the archives")

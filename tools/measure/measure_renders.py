@@ -1,6 +1,6 @@
 """Measure how hard the rendered pictures are: what the page "The pictures in this book" shows.
 
-    python tools/measure_renders.py --seeds 3
+    python tools/measure/measure_renders.py --seeds 3
 
 trains on the rendered edition as chapters 3, 4 and 5 do and writes `book/renders.csv`: for each
 training the accuracy on the test pictures, which chose nothing, with each seed.

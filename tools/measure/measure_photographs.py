@@ -1,7 +1,7 @@
 """Measure the book's trainings on the real photographs of ants and bees.
 
     make data
-    python tools/measure_photographs.py --seeds 5
+    python tools/measure/measure_photographs.py --seeds 5
 
 trains a frozen, a fine-tuned and a scratch-trained ResNet-18 as chapters 4 and 5 do. It writes what
 the page `book/photographs.md` shows: `book/photographs_runs.csv` (a row a training), its summary
@@ -29,7 +29,7 @@ from helpers.models import parameter_groups, resnet18
 from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
 RUN_COLUMNS = [
     "method",

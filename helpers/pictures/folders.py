@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from helpers.pictures import name_some
+from helpers.pictures.decode import name_some
 
 # What ImageFolder looks for, so no .gif, and what browsers and phones save. HEIC can't be opened:
 # it is listed here so that it is refused, not left out unseen.
