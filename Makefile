@@ -7,12 +7,14 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test pictures-check bench lab data serve-data links lock clean
+.PHONY: help book test test-slow pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
 	@echo "make book EDITION=photos   the same, from notebooks run on the photographs"
-	@echo "make test              run every test"
+	@echo "make book TORCH=cpu    install PyTorch without CUDA first: 3 GB less on Linux"
+	@echo "make test              run the tests and every notebook"
+	@echo "make test-slow         kill, damage and repeat what must survive it (long)"
 	@echo "make bench             time the book beside other ways (hours)"
 	@echo "make lab               open the notebooks in JupyterLab"
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
@@ -21,14 +23,50 @@ help:
 	@echo "make lock              list the versions to install anew, after a change of requirements.txt"
 	@echo "make clean             remove what was built"
 
+# TORCH=cpu leaves out what PyTorch brings for graphics cards of NVIDIA, on Linux. The first call
+# decides, and $(INSTALLED) remembers it for when the lock changes.
+WAS := $(shell cat $(INSTALLED) 2>/dev/null)
+TORCH ?= $(WAS)
+ifneq ($(filter-out cpu,$(TORCH)),)
+  $(error TORCH is $(TORCH): it can be cpu, or nothing)
+endif
+ifneq ($(TORCH),$(WAS))
+  ifneq ($(wildcard $(INSTALLED)),)
+    $(error $(VENV) holds another PyTorch than TORCH=$(TORCH) asks for: remove $(VENV), then call make again)
+  endif
+endif
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV_BIN := _build/uv/$(notdir $(BIN))
+define GET_UV
+$(PYTHON) -m venv _build/uv
+$(UV_BIN)/python -m pip install --quiet --disable-pip-version-check uv
+endef
+
+define INSTALL_
+$(PIP) -r requirements.lock
+endef
+
+# The builds without CUDA lie where only uv looks, and their hashes are not those of the lock.
+define INSTALL_cpu
+$(PIP) -r _build/without-torch.lock
+$(GET_UV)
+$(UV_BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu \
+  --no-verify-hashes --constraint requirements.lock torch torchvision
+endef
+
+_build/without-torch.lock: requirements.lock
+	@mkdir -p $(@D)
+	awk '/^[a-z]/ { keep = $$0 !~ /^(torch|torchvision|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+)==/ } keep' $< > $@
+
 # The lock holds hashes, and pip installs nothing without one beside them: hence two calls.
-$(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "This needs Python 3.11 or newer; $(PYTHON) is older. Say which: make PYTHON=python3.12"; exit 1; }
+$(INSTALLED): requirements.lock pyproject.toml $(if $(TORCH),| _build/without-torch.lock)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' || \
+	  { echo "This needs Python 3.11.4 or newer; $(PYTHON) is older. Say which: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	@touch $@
+	$(INSTALL_$(TORCH))
+	$(PIP) --no-deps -e .
+	@echo $(TORCH) > $@
 
 # What the notebooks hold, or, with EDITION=photos, what they give on the photographs that are there.
 book: OUT := $(if $(filter photos,$(EDITION)),_build/photos)
@@ -39,7 +77,7 @@ book: $(INSTALLED)
 # On a busy machine threads that wait for each other cost most of the time: two of them, and idle ones
 # sleep. (Two trainings at once on two cores: 70 pictures a second each; 6 where idle threads spin.)
 export OMP_WAIT_POLICY ?= passive
-book test: export OMP_NUM_THREADS ?= 2
+book test test-slow: export OMP_NUM_THREADS ?= 2
 book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
 
 test: $(INSTALLED)
@@ -47,6 +85,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest
 	EDITION=rendered $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest tests/slow
 
 # Render every n-th embedded picture again and compare: about 4 seconds each on one processor.
 pictures-check: EVERY ?= 20
@@ -80,12 +121,11 @@ links: $(INSTALLED)
 # One version of each package, with its hashes, for every system and Python. Versions that stand in
 # the lock stay while they fit: delete it first to have the newest of all.
 lock:
-	$(PYTHON) -m venv _build/uv
-	_build/uv/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check uv
-	_build/uv/$(notdir $(BIN))/python -m uv pip compile requirements.txt --quiet \
-	  --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	$(GET_UV)
+	$(UV_BIN)/uv pip compile requirements.txt --quiet \
+	  --universal --python-version 3.11.4 --fork-strategy fewest --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --no-emit-package transfer-learning-hands-on \
 	  --custom-compile-command "make lock" --output-file requirements.lock
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache
+	rm -rf _build .hypothesis .pytest_cache .ruff_cache
