@@ -8,20 +8,31 @@ import hashlib
 import io
 import os
 import pickle
-import random
+import re
 import secrets
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from operator import length_hint
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import torch
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from helpers.runtime import get_device
+from helpers.metrics import History
+from helpers.runtime import random_states, set_random_states
 
-FORMAT = 1  # of checkpoints: a new number for each change of what they hold
+FORMAT = 2  # of checkpoints: a new number for each change of what they hold
+# What moves in a schedule while a training runs; all else is how it was set up.
+MOVING = {
+    "last_epoch", "_last_lr", "_step_count", "_is_initial", "_get_lr_called_within_step", "best",
+    "num_bad_epochs", "cooldown_counter", "T_cur", "T_i", "lr_lambdas",
+}  # fmt: skip
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -77,29 +88,39 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def random_states() -> dict:
-    """Return where the random numbers stand: Python's, PyTorch's and those of the accelerator."""
-    states = {"python": random.getstate(), "cpu": torch.get_rng_state()}
-    device = get_device().type
-    if device != "cpu":
-        states[device] = torch.get_device_module(device).get_rng_state()
-    return states
+def check_folder(path: str | Path) -> None:
+    """Raise FileNotFoundError where there is no folder for a checkpoint: before any training."""
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"no folder {Path(path).parent}: make it first")
 
 
-def set_random_states(states: dict) -> None:
-    """Go on with random numbers where `states` stand; those of an absent accelerator are left."""
-    random.setstate(states["python"])
-    torch.set_rng_state(states["cpu"])
-    device = get_device().type
-    if device != "cpu" and device in states:
-        torch.get_device_module(device).set_rng_state(states[device])
+def keep_training(
+    path: str | Path, parts: dict, loader: DataLoader, history: History, best_weights: dict
+) -> None:
+    """Write the checkpoint of `fit`; warn where the disk refuses, since training can go on."""
+    try:
+        results = {"history": asdict(history), "best_weights": best_weights}
+        save_checkpoint(path, parts, loader, **results)
+    except OSError as error:
+        warnings.warn(
+            f"no checkpoint of epoch {len(history.lr)} ({error}); training goes on, an earlier one "
+            f"stays",
+            stacklevel=3,
+        )
 
 
-def kind_of_training(parts: dict, loader: DataLoader) -> str:
-    """Say what a training is made of: only one of the same kind can go on from a checkpoint."""
-    kinds = [f"{name} {type(part).__name__}" for name, part in parts.items()]
-    own = "no generator" if loader.generator is None else "a generator"
-    return f"{', '.join(kinds)}, and {own} in the loader"
+def resume_training(
+    path: str | Path, parts: dict, loader: DataLoader, num_epochs: int
+) -> tuple[History, dict]:
+    """Put everything where the checkpoint of `fit` stands; return its history and best weights."""
+    done = len(read_checkpoint(Path(path))["results"]["history"]["lr"])
+    if done > num_epochs:
+        raise ValueError(
+            f"{path} holds {done} epochs, more than num_epochs={num_epochs}: ask for {done} or "
+            f"more, or train anew without it"
+        )
+    results = load_checkpoint(path, parts, loader)
+    return History(**results["history"]), results["best_weights"]
 
 
 def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results) -> None:
@@ -108,17 +129,20 @@ def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results
     parts: what has a state: {"model": model, "optimizer": optimizer, …}.
     loader: the training loader, for where its shuffling stands.
     results: numbers, lists, dictionaries and tensors to keep beside them.
+
+    Raises ValueError for what could not be read back.
     """
     state = {
         "format": FORMAT,
-        "kind": kind_of_training(parts, loader),
+        "settings": settings(parts, loader),
         "parts": {name: part.state_dict() for name, part in parts.items()},
         "random": random_states(),
         "shuffling": None if loader.generator is None else loader.generator.get_state(),
         "results": results,
     }
     content = io.BytesIO()
-    torch.save(state, content)
+    torch.save(plain(state), content)
+    decode(content.getvalue(), path)
     with writing_whole(Path(path)) as file:
         file.write(content.getbuffer())
 
@@ -126,17 +150,20 @@ def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results
 def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
     """Put the parts, the shuffling and the random numbers back; return the results.
 
-    Raises FileNotFoundError without such a file, ValueError if it is damaged or was made for other
-    parts; then everything is as it was before.
+    Raises FileNotFoundError without such a file, ValueError if it is damaged or the training was
+    set up in another way; then everything is as it was before.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint {path}: train once with checkpoint={str(path)!r}")
-    state = read_checkpoint(path)
-    kind = kind_of_training(parts, loader)
-    another = f"{path} was written by a training of another kind, so this one can't go on from it:"
-    if state["kind"] != kind:
-        raise ValueError(f"{another} with {state['kind']}; here are {kind}")
+    state = read_checkpoint(Path(path))
+    stored, here = state["settings"], settings(parts, loader)
+    if others := [
+        f"{name} was {stored.get(name, 'not there')}, is {here.get(name, 'not there')}"
+        for name in stored | here
+        if stored.get(name) != here.get(name)
+    ]:
+        raise ValueError(
+            f"{path} is of a training that was set up otherwise: {'; '.join(others[:5])}. Set it "
+            f"up as it was, or train anew without it"
+        )
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         for name, part in parts.items():
@@ -144,24 +171,57 @@ def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
     except Exception as error:
         for name, part in parts.items():
             part.load_state_dict(before[name])
-        raise ValueError(f"{another} {error}") from error
+        raise ValueError(f"{path} is of another model or optimizer: {error}") from error
     set_random_states(state["random"])
     if loader.generator is not None:
         loader.generator.set_state(state["shuffling"])
     return state["results"]
 
 
+def settings(parts: dict, loader: DataLoader) -> dict:
+    """Name how a training is set up, but not how long it is to be."""
+    found = {name: type(part).__name__ for name, part in parts.items()}
+    found["batch size"] = loader.batch_size
+    found["number of training examples"] = length_hint(loader.dataset)
+    found["generator in the loader"] = loader.generator is not None
+    for name, part in parts.items():
+        if isinstance(part, Optimizer):
+            for i, group in enumerate(part.param_groups):
+                moving = {"momentum", "betas"} if "base_momentum" in group else set()
+                rate = {"lr": group.get("initial_lr", group["lr"])}  # a schedule moves lr
+                for key, value in (group | rate).items():
+                    if key not in moving | {"params", "initial_lr"}:
+                        found[f"{key} of {name} group {i}"] = value
+        elif hasattr(part, "last_epoch"):
+            for i, schedule in enumerate(getattr(part, "_schedulers", [part])):
+                for key, value in schedule.state_dict().items():
+                    if key not in MOVING:
+                        found[f"{key} of {name} {i}"] = value
+                for j, function in enumerate(getattr(schedule, "lr_lambdas", [])):
+                    with suppress(Exception):  # it may know the epochs of its own training only
+                        found[f"function {j} of {name} {i}"] = [function(e) for e in range(100)]
+    return plain(found)
+
+
+def plain(value):
+    """Return nested dictionaries and lists with NumPy's numbers as Python's: what is read back."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if type(value) is dict:
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
 def read_checkpoint(path: Path) -> dict:
     """Return what `save_checkpoint` wrote, or raise ValueError where that isn't in the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path}: train once with checkpoint={str(path)!r}")
     content = path.read_bytes()[:-DIGEST_BYTES]
     if not is_whole(path) or not content.startswith(b"PK"):  # torch.save makes a zip archive
         raise ValueError(f"{path} is damaged, or no checkpoint of `fit`: train anew without it")
-    try:
-        # weights_only: a checkpoint holds numbers, so nothing in it may run code
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = "it holds more than numbers, which might run code"
-        raise ValueError(f"{path} isn't loaded: {reason}; train anew without it") from error
+    state = decode(content, path)
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
         raise ValueError(
@@ -169,3 +229,15 @@ def read_checkpoint(path: Path) -> dict:
             f"it: go on with that one, or train anew without the file"
         )
     return state
+
+
+def decode(content: bytes, path: str | Path) -> dict:
+    """Read what `torch.save` wrote, with weights_only, so that nothing in it may run code."""
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        kind = re.search(r"GLOBAL (\S+)", str(error))
+        raise ValueError(
+            f"{path} can't hold {kind[1] if kind else 'this'}: only numbers, texts, tensors, lists "
+            f"and dictionaries are read back, since all else might run code"
+        ) from error

@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-import pickle
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode
-from helpers.pictures import dataset
+
+NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
 
 
 def extract_features(
@@ -26,17 +26,18 @@ def extract_features(
 ) -> TensorDataset:
     """Return what the head `model.fc` would be given for each picture, and the labels.
 
-    Features `(num_views · N, 512)`, float32, and labels `(num_views · N,)`, int64, on the CPU; in
-    the order of the data set, also where the loader shuffles. `fit` trains a head on a loader of
-    them as it trains a network on pictures.
+    Features `(num_views · N, num_features)`, float32, and labels `(num_views · N,)`, int64, on the
+    CPU; in the order of the data set, also where the loader shuffles. `fit` trains a head on a
+    loader of them as it trains a network on pictures.
 
     num_views: how often each picture is looked at. Without augmentation one view says it all, and
     training on the features is exact; with augmentation each view is another crop.
     """
     size, seen = num_views * len(loader.dataset), 0
-    features = torch.empty(size, model.fc.in_features)
-    labels = torch.empty(size, dtype=torch.int64)
+    features, labels = torch.empty(0), torch.empty(size, dtype=torch.int64)
     for batch_features, batch_labels in run_backbone(model, loader, device, num_views):
+        if not seen:
+            features = torch.empty(size, *batch_features.shape[1:])
         batch = slice(seen, seen := seen + len(batch_labels))
         features[batch], labels[batch] = batch_features, batch_labels
     return TensorDataset(features, labels)
@@ -52,53 +53,106 @@ def cached_features(
 ) -> TensorDataset:
     """Return the same as `extract_features`, from disk if they have been extracted before.
 
-    The loader's data set is `Pictures`. The file's name is made of all that the features depend on,
-    so features of other weights or pictures are never taken for these. Features stay on disk,
-    mapped into memory, so there may be more of them than fit.
+    The file's name is made of the weights and of every pixel that the network would be given. And
+    since a network is more than its weights, some pictures go through it again: only if it says
+    the same about them as the file (to a relative 1e-4) are the stored features taken. They stay
+    on disk, mapped into memory, so there may be more of them than fit.
 
     folder: where to keep them; by default `cache_folder()`.
     """
-    data = loader.dataset
-    shape = (num_views * len(data), model.fc.in_features)
-    key = fingerprint(model, data, num_views, device)
+    key, labels, probes = fingerprint(model, loader, device, num_views)
     path = Path(folder or cache_folder()) / f"{key}.npy"
-    if not is_whole(path):
+    if not (is_whole(path) and says_the_same(model, probes, np.load(path, mmap_mode="r"), device)):
         try:
             with closing(run_backbone(model, loader, device, num_views)) as batches:
-                write_features(path, shape, batches)  # if it fails, the model gets its head back
+                write_features(path, len(labels), batches)
         except OSError as error:
             warnings.warn(f"features can't be kept in {path.parent}: {error}", stacklevel=2)
             return extract_features(model, loader, device, num_views=num_views)
-    features = torch.from_numpy(np.load(path, mmap_mode="c"))
-    return TensorDataset(features, torch.tensor(data.labels * num_views))
+    return TensorDataset(torch.from_numpy(np.load(path, mmap_mode="c")), labels)
 
 
 @torch.no_grad()
 def run_backbone(
     model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
 ) -> Generator[tuple[Tensor, Tensor]]:
-    """Give the features `(B, 512)` and the labels `(B,)` of each batch, in the data set's order.
-
-    Each view has random numbers of its own, so that the same pictures give the same crops again;
-    the caller's random numbers stay where they were, as do the model's head and mode.
-    """
-    if not len(loader.dataset):
-        raise ValueError(NO_BATCH)
-    in_order = DataLoader(loader.dataset, loader.batch_size)
+    """Give the features `(B, num_features)` and the labels `(B,)` of each batch of `views`."""
     # Convolutions run faster where the channels of a pixel lie side by side; on MPS, not reliably:
     # https://github.com/pytorch/pytorch/issues/174345
     side_by_side = device.type in ("cpu", "cuda")
-    memory_format = torch.channels_last if side_by_side else torch.contiguous_format
+    with without_head(model):
+        for inputs, labels in views(loader, num_views):
+            if side_by_side and inputs.ndim == 4:
+                inputs = inputs.to(memory_format=torch.channels_last)
+            yield model(inputs.to(device)).float().cpu(), labels
+
+
+@contextmanager
+def without_head(model: nn.Module) -> Iterator[None]:
+    """Let `model` give features for a `with` block, in evaluation mode."""
     head, model.fc = model.fc, nn.Identity()
     try:
-        with eval_mode(model), torch.random.fork_rng(devices=[]):
-            for view in range(num_views):
-                torch.default_generator.manual_seed(view)
-                for inputs, labels in in_order:
-                    inputs = inputs.to(device, memory_format=memory_format)
-                    yield model(inputs).cpu(), labels
+        with eval_mode(model):
+            yield
     finally:
         model.fc = head
+
+
+def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the batches of the data set in its order, `num_views` times.
+
+    Each view has random numbers of its own, so that the same pictures give the same crops again;
+    the caller's random numbers stay where they were.
+    """
+    if not len(loader.dataset):
+        raise ValueError(NO_BATCH)
+    batch_size = loader.batch_size or 64  # a loader with a sampler of batches has none
+    in_order = DataLoader(loader.dataset, batch_size, collate_fn=loader.collate_fn)
+    with torch.random.fork_rng(devices=[]):
+        for view in range(num_views):
+            torch.default_generator.manual_seed(view)
+            yield from in_order
+
+
+def fingerprint(
+    model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
+) -> tuple[str, Tensor, dict[int, Tensor]]:
+    """Return a key of the weights and inputs, the labels, and some inputs by their place.
+
+    The key is the SHA-256, in hexadecimal, of the weights and buffers but for the head's, of every
+    input as transformed, of the kind of device and of the libraries' versions.
+    """
+    digest = hashlib.sha256()
+    digest.update(repr((torch.__version__, torchvision.__version__, device.type)).encode())
+    for name, value in model.state_dict().items():
+        if not name.startswith("fc."):
+            add(digest, value, name)
+    all_labels, probes, seen = [], {}, 0
+    size = num_views * len(loader.dataset)
+    places = set(np.linspace(0, size - 1, NUM_PROBES, dtype=int).tolist())
+    for inputs, labels in views(loader, num_views):
+        add(digest, inputs)
+        all_labels.append(labels)
+        probes |= {i: inputs[i - seen] for i in places & set(range(seen, seen + len(labels)))}
+        seen += len(labels)
+    return digest.hexdigest(), torch.cat(all_labels), probes
+
+
+def add(digest, tensor: Tensor, name: str = "") -> None:
+    """Add a tensor's bytes, type and shape to a digest."""
+    digest.update(repr((name, tensor.dtype, tensor.shape)).encode())
+    digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
+
+@torch.no_grad()
+def says_the_same(
+    model: nn.Module, probes: dict[int, Tensor], stored: np.ndarray, device: torch.device
+) -> bool:
+    """Tell whether the network gives for some inputs what the file has in their places."""
+    with without_head(model):
+        features = model(torch.stack(list(probes.values())).to(device)).float().cpu()
+    there = torch.from_numpy(stored[list(probes)])
+    return there.shape == features.shape and torch.allclose(there, features, rtol=1e-4, atol=1e-5)
 
 
 def cache_folder() -> Path:
@@ -109,36 +163,13 @@ def cache_folder() -> Path:
     )
 
 
-def fingerprint(
-    model: nn.Module, data: dataset.Pictures, num_views: int, device: torch.device
-) -> str:
-    """Return the SHA-256 of all that features depend on, in hexadecimal.
-
-    That is: the backbone and its weights, but not the head; the pictures, their labels and
-    transforms; the views; the kind of device; and the versions of the libraries and of this code.
-    """
-    digest = hashlib.sha256()
-    settings = torch.__version__, torchvision.__version__, device.type, num_views, data.labels
-    digest.update(repr(settings).encode())
-    digest.update(pickle.dumps((data.per_picture, data.per_batch)))
-    for file in (__file__, dataset.__file__):
-        digest.update(Path(file).read_bytes())
-    layers = [(name, layer) for name, layer in model.named_children() if name != "fc"]
-    digest.update(repr(layers).encode())
-    weights = [value for _, layer in layers for value in layer.state_dict().values()]
-    for tensor in (*weights, *data.pictures):
-        digest.update(repr((tensor.dtype, tensor.shape)).encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def write_features(
-    path: Path, shape: tuple[int, int], batches: Iterator[tuple[Tensor, Tensor]]
-) -> None:
+def write_features(path: Path, num_rows: int, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     """Write features as a .npy file, batch by batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing_whole(path) as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for features, _ in batches:
+        for number, (features, _) in enumerate(batches):
+            if number == 0:
+                shape = (num_rows, *features.shape[1:])
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
             file.write(features.numpy().astype("<f4", copy=False).tobytes())

@@ -10,24 +10,25 @@ from torch.utils.data import DataLoader
 
 from helpers.models import eval_mode
 
-
-class Metrics(NamedTuple):
-    """What one pass over a loader found."""
-
-    loss: float  #: mean over the examples, in nats for cross-entropy
-    accuracy: float  #: share of examples whose largest logit is the true class, 0 to 1
-
-
 NO_BATCH = (
     "the loader gave no batch: is its data set empty or smaller than one batch, or max_batches 0?"
 )
 
 
-def mean_metrics(total_loss: float, num_correct: int, num_examples: int) -> Metrics:
-    """Divide the sums over a pass by the examples seen."""
+class Metrics(NamedTuple):
+    """What one pass over a loader found."""
+
+    loss: float  #: mean over the examples, in nats for cross-entropy; by class weight, if any
+    accuracy: float  #: share of examples whose largest logit is the true class, 0 to 1
+
+
+def mean_metrics(
+    total_loss: float, total_weight: float, num_correct: int, num_examples: int
+) -> Metrics:
+    """Divide the sums over a pass by what was seen: weights for the loss, examples otherwise."""
     if num_examples == 0:
         raise ValueError(NO_BATCH)
-    return Metrics(total_loss / num_examples, num_correct / num_examples)
+    return Metrics(total_loss / total_weight, num_correct / num_examples)
 
 
 @dataclass
@@ -44,7 +45,7 @@ class History:
     def append(self, train: Metrics, val: Metrics, lr: float, seconds: float) -> None:
         """Add one epoch."""
         for values, value in zip(vars(self).values(), (*train, *val, lr, seconds), strict=True):
-            values.append(value)
+            values.append(float(value))
 
     @property
     def best_epoch(self) -> int:
@@ -73,7 +74,26 @@ def accuracy_interval(accuracy: float, num_examples: int) -> tuple[float, float]
     It tells how far off the accuracy on all such pictures may be, given that only these were seen
     (E. B. Wilson, 1927, doi:10.1080/01621459.1927.10502953).
     """
+    if num_examples < 1 or not 0 <= accuracy <= 1:
+        raise ValueError(
+            f"an accuracy of {accuracy} on {num_examples} examples: give a share from 0 to 1, "
+            f"measured on one example at least"
+        )
     z, n = 1.959964, num_examples
     center = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
-    return center - half, center + half
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def paired_test(right: Tensor, other_right: Tensor) -> float:
+    """Return how likely two equally good models are to differ as unevenly as these, 0 to 1.
+
+    right, other_right: which of the same examples `(N,)` either model got right, bool. Only those
+    on which they disagree count, as tosses of a fair coin: an exact, two-sided sign test
+    (Q. McNemar, 1947, doi:10.1007/BF02295996).
+    """
+    if right.shape != other_right.shape:
+        raise ValueError(f"{len(right)} and {len(other_right)} answers: ask both the same examples")
+    only_one, only_other = (right & ~other_right).sum().item(), (other_right & ~right).sum().item()
+    n, most = only_one + only_other, max(only_one, only_other)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(most, n + 1)) / 2**n)

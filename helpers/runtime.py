@@ -1,8 +1,12 @@
 """The machine and its random numbers."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 
 def get_device() -> torch.device:
@@ -14,3 +18,36 @@ def seed_everything(seed: int) -> None:
     """Seed Python's and PyTorch's random number generators, on every device."""
     random.seed(seed)
     torch.manual_seed(seed)
+
+
+def random_states() -> dict:
+    """Return where the random numbers stand: Python's, PyTorch's and those of the accelerator."""
+    states = {"python": random.getstate(), "cpu": torch.get_rng_state()}
+    device = get_device().type
+    if device != "cpu":
+        states[device] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def set_random_states(states: dict) -> None:
+    """Go on with random numbers where `states` stand; those of an absent accelerator are left."""
+    random.setstate(states["python"])
+    torch.set_rng_state(states["cpu"])
+    device = get_device().type
+    if device != "cpu" and device in states:
+        torch.get_device_module(device).set_rng_state(states[device])
+
+
+@contextmanager
+def random_numbers_kept(loader: DataLoader) -> Iterator[None]:
+    """Draw from `loader` in a `with` block, then put all random numbers back, NumPy's too."""
+    states, numpy_state = random_states(), np.random.get_state()
+    generators = [loader.generator, getattr(loader.sampler, "generator", None)]
+    own_states = [(own, own.get_state()) for own in generators if own is not None]
+    try:
+        yield
+    finally:
+        set_random_states(states)
+        np.random.set_state(numpy_state)
+        for own, state in own_states:
+            own.set_state(state)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, Subset
 from torchvision.transforms import v2
 
 from helpers import data, features
@@ -49,14 +49,24 @@ def test_the_head_on_cached_features_gives_the_logits_of_the_whole_network(
     assert torch.equal(y, labels)
 
 
-def test_the_second_time_nothing_is_computed_and_nothing_differs(model, loader, cpu, tmp_path):
+def count_inputs(model):
+    """Let a model count how many inputs it is given, in a list."""
+    counts, forward = [], model.forward
+
+    def counting(inputs):
+        counts.append(len(inputs))
+        return forward(inputs)
+
+    model.forward = counting
+    return counts
+
+
+def test_the_second_time_only_probes_are_computed_and_nothing_differs(model, cpu, tmp_path):
+    loader = DataLoader(make_pictures(count=50), 4, shuffle=True)
     first = cached_features(model, loader, cpu, folder=tmp_path).tensors
-
-    def forward(inputs):
-        raise AssertionError("the network was run")
-
-    model.forward = forward
+    counts = count_inputs(model)
     second = cached_features(model, loader, cpu, folder=tmp_path).tensors
+    assert sum(counts) == features.NUM_PROBES
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
 
 
@@ -83,20 +93,49 @@ def test_each_view_is_another_crop_and_the_same_one_again(model, cpu):
     assert torch.equal(x, extract_features(model, loader, cpu, num_views=3).tensors[0])
 
 
+class Backbone(nn.Module):
+    """Small, and with all that a network may hide: a parameter of its own, an attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.power = nn.Parameter(torch.ones(3, 1, 1)), 1
+        self.flatten, self.norm = nn.Flatten(), nn.BatchNorm1d(3 * 32 * 32)
+        self.fc = nn.Linear(3 * 32 * 32, 2)
+
+    def forward(self, inputs):
+        return self.fc(self.norm(self.flatten((self.scale * inputs) ** self.power)))
+
+
 def change_weight(model, pictures):
-    model.layer4[1].conv2.weight.data[0, 0, 0, 0] += 1e-3
+    model.norm.weight.data[7] += 1e-3
 
 
 def change_statistics(model, pictures):
-    model.bn1.running_mean[3] += 1e-3
+    model.norm.running_mean[3] += 1e-3
 
 
-def change_stride(model, pictures):
-    model.layer2[0].conv1.stride = (1, 1)
+def change_own_parameter(model, pictures):
+    model.scale.data[1] *= 1.001
+
+
+def change_attribute(model, pictures):
+    model.power = 2  # which repr(model) does not show
+
+
+def change_epsilon(model, pictures):
+    model.norm.eps = 0.1
+
+
+def add_hook(model, pictures):
+    model.flatten.register_forward_hook(lambda module, inputs, output: output + 1)
+
+
+def replace_layer(model, pictures):
+    model.flatten = nn.Sequential(nn.Flatten(), nn.ReLU())
 
 
 def change_pixel(model, pictures):
-    pictures.pictures[6, 2, 5, 5] ^= 1
+    pictures.pictures[6, 2, 9, 9] ^= 1
 
 
 def change_label(model, pictures):
@@ -104,40 +143,89 @@ def change_label(model, pictures):
 
 
 def change_crop(model, pictures):
-    pictures.per_picture = v2.CenterCrop(33)
+    pictures.per_picture = v2.Compose([v2.CenterCrop(31), v2.Pad((0, 0, 1, 1))])
 
 
 def change_statistics_of_normalization(model, pictures):
     pictures.per_batch = data.normalize(std=(0.2, 0.2, 0.2))
 
 
-CHANGES = (change_weight, change_statistics, change_stride, change_pixel, change_label,
-           change_crop, change_statistics_of_normalization)  # fmt: skip
+def edit_function(model, pictures):
+    """As in a notebook: another body, the same name; it concerns a single picture."""
+
+    def prepare(picture):
+        crop = v2.functional.center_crop(picture, [32, 32])
+        return crop.flip(-1) if torch.equal(picture, pictures.pictures[5]) else crop
+
+    prepare.__qualname__ = "prepare"
+    pictures.per_picture = prepare
+
+
+def write_a_lambda(model, pictures):
+    pictures.per_picture = lambda picture: picture[:, :32, :32]
+
+
+CHANGES = (change_weight, change_statistics, change_own_parameter, change_attribute, add_hook,
+           change_epsilon, replace_layer, change_pixel, change_label, change_crop,
+           change_statistics_of_normalization, edit_function, write_a_lambda)  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_features_of_something_else_are_not_taken(change, model, cpu):
-    pictures = make_pictures()
-    before = fingerprint(model, pictures, 1, cpu)
-    assert before == fingerprint(model, pictures, 1, cpu)
-    change(model, pictures)
-    assert fingerprint(model, pictures, 1, cpu) != before
+def test_features_of_something_else_are_not_taken(change, cpu, tmp_path):
+    def prepare(picture):
+        return v2.functional.center_crop(picture, [32, 32])
+
+    prepare.__qualname__ = "prepare"
+    torch.manual_seed(0)
+    model, pictures = Backbone(), make_pictures(prepare, count=20)
+    loader = DataLoader(pictures, 4)
+    for way in ("first", "changed", "again"):
+        if way == "changed":
+            change(model, pictures)
+        found = cached_features(model, loader, cpu, folder=tmp_path).tensors
+        fresh = extract_features(model, loader, cpu).tensors
+        assert torch.equal(found[0], fresh[0]) and torch.equal(found[1], fresh[1]), way
+        counts = count_inputs(model)
+        cached_features(model, loader, cpu, folder=tmp_path)
+        assert sum(counts) == features.NUM_PROBES  # and then they are kept
+        del model.forward
 
 
-def test_views_device_and_code_count_and_the_head_does_not(model, cpu, tmp_path, monkeypatch):
-    pictures = make_pictures()
-    before = fingerprint(model, pictures, 1, cpu)
+def test_libraries_device_and_views_count_and_the_head_does_not(model, loader, cpu, monkeypatch):
+    before, _, _ = fingerprint(model, loader, cpu, 1)
     model.fc = nn.Linear(512, 5)
-    assert fingerprint(model, pictures, 1, cpu) == before
-    others = [fingerprint(model, pictures, 2, cpu)]
-    others.append(fingerprint(model, pictures, 1, torch.device("meta")))
-    for module in (features, features.dataset):
-        copy = tmp_path / Path(module.__file__).name
-        copy.write_bytes(Path(module.__file__).read_bytes() + b"\n")
+    assert fingerprint(model, loader, cpu, 1)[0] == before
+    others = [fingerprint(model, loader, cpu, 2)[0]]
+    others.append(fingerprint(model, loader, torch.device("meta"), 1)[0])
+    for library in (torch, features.torchvision):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "__file__", str(copy))
-            others.append(fingerprint(model, pictures, 1, cpu))
+            patch.setattr(library, "__version__", "0.0")
+            others.append(fingerprint(model, loader, cpu, 1)[0])
     assert len({before, *others}) == 5
+
+
+def test_a_head_of_several_layers_is_a_head(model, loader, cpu, tmp_path):
+    model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 2))
+    x, _ = cached_features(model, loader, cpu, folder=tmp_path).tensors
+    assert torch.equal(x, extract_features(model, loader, cpu).tensors[0])
+    logits, _ = predict(model, DataLoader(loader.dataset, 7), cpu)
+    torch.testing.assert_close(model.fc.eval()(x).detach(), logits, rtol=0, atol=1e-5)
+
+
+def test_a_part_of_a_data_set_has_its_own_features(model, loader, cpu, tmp_path):
+    whole, _ = cached_features(model, loader, cpu, folder=tmp_path).tensors
+    for indices in ([5, 2, 6], [0, 1, 2]):
+        part = DataLoader(Subset(loader.dataset, indices), 2)
+        x, y = cached_features(model, part, cpu, folder=tmp_path).tensors
+        torch.testing.assert_close(x, whole[indices], rtol=0, atol=1e-5)
+        assert y.tolist() == [loader.dataset.labels[i] for i in indices]
+
+
+def test_a_loader_with_a_sampler_of_batches_is_a_loader(model, loader, cpu, tmp_path):
+    batches = BatchSampler(SequentialSampler(loader.dataset), 3, drop_last=True)
+    sampled = DataLoader(loader.dataset, batch_sampler=batches)
+    x, _ = cached_features(model, sampled, cpu, folder=tmp_path).tensors
+    assert torch.allclose(x, extract_features(model, loader, cpu).tensors[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", "half", "other"])

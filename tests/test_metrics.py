@@ -10,7 +10,14 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.metrics import History, Metrics, accuracy_interval, mean_metrics, predict
+from helpers.metrics import (
+    History,
+    Metrics,
+    accuracy_interval,
+    mean_metrics,
+    paired_test,
+    predict,
+)
 from helpers.training import evaluate
 
 FUZZED = {
@@ -27,14 +34,14 @@ FUZZED = {
 )
 def test_means_are_those_of_numpy(losses, right):
     right = right[: len(losses)]
-    found = mean_metrics(sum(losses), sum(right), len(losses))
+    found = mean_metrics(sum(losses), len(losses), sum(right), len(losses))
     np.testing.assert_allclose(found.loss, np.mean(losses), rtol=1e-9)
     assert found.accuracy == np.mean(right)
 
 
 def test_no_examples_have_no_mean():
     with pytest.raises(ValueError, match="gave no batch"):
-        mean_metrics(0.0, 0, 0)
+        mean_metrics(0.0, 0.0, 0, 0)
 
 
 @settings(max_examples=300, **FUZZED)
@@ -44,7 +51,44 @@ def test_the_interval_is_wilsons(n, share):
     low, high = accuracy_interval(k / n, n)
     theirs = binomtest(k, n).proportion_ci(0.95, method="wilson")
     np.testing.assert_allclose((low, high), theirs, rtol=1e-6, atol=1e-9)
-    assert -1e-12 <= low <= k / n + 1e-12 and k / n - 1e-12 <= high <= 1 + 1e-12
+    assert 0 <= low <= k / n + 1e-12 and k / n - 1e-12 <= high <= 1
+
+
+def test_an_interval_prints_as_a_share():
+    low, _ = accuracy_interval(0.0, 20)
+    assert f"{low:.1%}" == "0.0%"  # and not -0.0%
+    _, high = accuracy_interval(1.0, 20)
+    assert high == 1
+
+
+@pytest.mark.parametrize(("accuracy", "num_examples"), [(0.5, 0), (50, 100), (-0.1, 3)])
+def test_an_interval_of_nothing_or_of_no_share_is_refused(accuracy, num_examples):
+    with pytest.raises(ValueError, match="give a share from 0 to 1, measured on one"):
+        accuracy_interval(accuracy, num_examples)
+
+
+@settings(max_examples=200, **FUZZED)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_paired_test_is_the_binomial_one_of_the_disagreements(pairs):
+    one, other = torch.tensor(pairs).T
+    wins, losses = pairs.count((True, False)), pairs.count((False, True))
+    n = wins + losses
+    expected = binomtest(wins, n).pvalue if n else 1
+    assert paired_test(one, other) == pytest.approx(expected)
+    assert paired_test(other, one) == paired_test(one, other)
+
+
+def test_a_paired_test_needs_pairs():
+    with pytest.raises(ValueError, match="3 and 4 answers: ask both the same"):
+        paired_test(torch.ones(3, dtype=torch.bool), torch.ones(4, dtype=torch.bool))
+
+
+def test_a_history_holds_numbers_that_no_longer_change():
+    lr = torch.tensor(0.1)
+    history = History()
+    history.append(Metrics(1, 0), Metrics(1, 0), lr, np.float64(2))
+    lr *= 0
+    assert history.lr == [pytest.approx(0.1)] and type(history.seconds[0]) is float
 
 
 @settings(max_examples=100, **FUZZED)

@@ -1,4 +1,6 @@
-"""Training and features that survive kills, interrupts, full disks and damaged files."""
+"""Training and features that survive kills, interrupts, full disks and damaged files.
+
+Kills at random moments are in tests/slow."""
 
 import copy
 import io
@@ -12,16 +14,19 @@ import time
 from contextlib import suppress
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import stand_ins
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.transforms import v2
 
-from helpers import checkpoints, data
+from helpers import checkpoints, data, runtime
 from helpers.checkpoints import is_whole, read_checkpoint, writing_whole
+from helpers.checks import TrainingInterrupted
 from helpers.features import cached_features
 from helpers.metrics import History
 from helpers.pictures.dataset import Pictures
@@ -163,15 +168,15 @@ def test_random_numbers_of_an_accelerator_are_kept_too(monkeypatch):
     accelerator = SimpleNamespace(state=torch.tensor([1], dtype=torch.uint8))
     accelerator.get_rng_state = lambda: accelerator.state
     accelerator.set_rng_state = lambda state: setattr(accelerator, "state", state)
-    monkeypatch.setattr(checkpoints, "get_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(runtime, "get_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch, "get_device_module", lambda _: accelerator)
-    kept = checkpoints.random_states()
+    kept = runtime.random_states()
     accelerator.state = None
-    checkpoints.set_random_states(kept)
+    runtime.set_random_states(kept)
     assert accelerator.state.tolist() == [1]
     accelerator.state = None
     del kept["cuda"]  # written where there was none
-    checkpoints.set_random_states(kept)
+    runtime.set_random_states(kept)
     assert accelerator.state is None
 
 
@@ -208,14 +213,6 @@ def prepare_large():
     parts = prepare("Adam", "cosine")
     parts[0].register_buffer("ballast", torch.arange(500_000.0))
     return parts
-
-
-def train_slowly(path):
-    """Train in a child process, with a pause in each batch, so that kills hit there, too."""
-    torch.set_num_threads(1)
-    parts = prepare_large()
-    parts[0].register_forward_hook(lambda *_: time.sleep(0.001))
-    train(*parts, num_epochs=1000, checkpoint=path)
 
 
 def train_to_the_kill(path, point):
@@ -290,23 +287,6 @@ def test_killed_at_the_worst_moments_a_training_goes_on_to_the_same_result(point
     assert assert_goes_on(path, 2, {}) == (3 if point == "in its place" else 2)
 
 
-@posix
-def test_killed_at_any_moment_a_training_goes_on_to_the_same_result(tmp_path):
-    """35 kills: while it computes, while it writes."""
-    moments, in_the_middle, reference = random.Random(0), 0, {}
-    for attempt in range(35):
-        path = tmp_path / f"{attempt}" / "checkpoint.pt"
-        path.parent.mkdir()
-        with stand_ins.child(train_slowly, path) as process:
-            while not path.exists():
-                assert process.is_alive()
-                time.sleep(0.005)
-            time.sleep(moments.uniform(0, 0.15))
-        in_the_middle += bool([*path.parent.glob("*.unfinished")])
-        assert_goes_on(path, 1, reference)
-    print(f"{in_the_middle} of 35 killed while the checkpoint was being written")
-
-
 class Backbone(nn.Module):
     """Gives the pixels themselves, 3,072 features a picture."""
 
@@ -349,22 +329,6 @@ def test_killed_at_the_worst_moments_features_are_whole_or_made_anew(point, tmp_
     assert_made_anew(tmp_path / "killed", make_features(tmp_path / "other"))
 
 
-@posix
-def test_killed_at_any_moment_features_are_whole_or_made_anew(tmp_path):
-    """35 kills of the writing of 4 MB."""
-    moments, in_the_middle = random.Random(1), 0
-    expected = make_features(tmp_path / "other")
-    for attempt in range(35):
-        folder = tmp_path / f"{attempt}"
-        with stand_ins.child(make_features, folder) as process:
-            while process.is_alive() and not folder.exists():
-                time.sleep(0.002)
-            process.join(moments.uniform(0, 0.05))
-        in_the_middle += bool([*folder.glob("*.unfinished")])
-        assert_made_anew(folder, expected)
-    print(f"{in_the_middle} of 35 killed while features were being written")
-
-
 def corrupt(content, numbers):
     """Return the bytes with a bit flipped, cut, grown or with halves swapped."""
     way = numbers.randrange(4)
@@ -380,20 +344,128 @@ def corrupt(content, numbers):
     return content[half:] + content[:half]
 
 
-def test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path):
-    """300 corruptions."""
+def test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path, count=20):
+    """A corruption of each kind, and more."""
     path = tmp_path / "checkpoint.pt"
     train(*prepare("Adam", "cosine"), num_epochs=2, checkpoint=path)
     content, numbers = path.read_bytes(), random.Random(2)
     parts = prepare("Adam", "cosine", seed=3)
     before = copy.deepcopy(states(parts))
     drawn = torch.get_rng_state(), random.getstate()
-    for _ in range(300):
+    for _ in range(count):
         path.write_bytes(corrupt(content, numbers))
         with pytest.raises(ValueError, match=r"is damaged, or no checkpoint of `fit`"):
             train(*parts, resume=path)
     assert_same(before, states(parts))
     assert torch.equal(drawn[0], torch.get_rng_state()) and drawn[1] == random.getstate()
+
+
+SCHEDULES = {
+    "plateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, factor=0.5),
+    "milestones": lambda o: lr_scheduler.MultiStepLR(o, [1, 3]),
+    "numpy": lambda o: lr_scheduler.LambdaLR(o, lambda e: np.cos(e / 10)),
+    "restarts": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2),
+    "warm-up": lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.LinearLR(o, 0.1, total_iters=2), lr_scheduler.StepLR(o, 1)], [2]
+    ),
+}
+
+
+def set_up(make_schedule=None, lr=0.1, momentum=0.9, batch_size=4, count=14):
+    """As `prepare`, with settings that a reader may change between two runs."""
+    model, train_loader, val_loader, _, _ = prepare("SGD", "none")
+    pictures = Subset(train_loader.dataset, range(count))
+    shuffling = torch.Generator().manual_seed(0)
+    train_loader = DataLoader(pictures, batch_size, shuffle=True, generator=shuffling)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+    scheduler = make_schedule(optimizer) if make_schedule else None
+    return model, train_loader, val_loader, optimizer, scheduler
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_longer_training_goes_on_to_what_an_uninterrupted_one_gives(make, tmp_path):
+    """With NumPy's numbers for rates, too."""
+    path, lr = tmp_path / "checkpoint.pt", np.logspace(-1, -3, 3)[0]
+    whole = set_up(make, lr)
+    history = train(*whole, num_epochs=6)
+    train(*set_up(make, lr), num_epochs=3, checkpoint=path)
+    resumed = set_up(make, lr)
+    assert_same(history, train(*resumed, num_epochs=6, resume=path))
+    assert_same(whole[0].state_dict(), resumed[0].state_dict())
+
+
+def cosine(T_max):
+    return lambda o: lr_scheduler.CosineAnnealingLR(o, T_max)
+
+
+def decay(rate):
+    return lambda o: lr_scheduler.LambdaLR(o, lambda epoch: rate**epoch)
+
+
+CHANGED = {  # what is changed before going on, and what is said of it
+    "longer cosine": ((cosine(3),), (cosine(6),), {}, "T_max of scheduler 0 was 3, is 6"),
+    "rate": ((), (), {"lr": 0.05}, "lr of optimizer group 0 was 0.1, is 0.05"),
+    "rate under a schedule": (
+        (cosine(3),), (cosine(3),), {"lr": 0.05}, "lr of optimizer group 0 was 0.1, is 0.05",
+    ),
+    "momentum": ((), (), {"momentum": 0.5}, "momentum of optimizer group 0 was 0.9, is 0.5"),
+    "batch": ((), (), {"batch_size": 7}, "batch size was 4, is 7"),
+    "pictures": ((), (), {"count": 12}, "number of training examples was 14, is 12"),
+    "schedule": ((cosine(3),), (), {}, "scheduler was CosineAnnealingLR, is not there"),
+    "function": ((decay(0.9),), (decay(0.8),), {}, "function 0 of scheduler 0 was"),
+    "inner schedule": (
+        (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), cosine(5)(o)], [1]),),
+        (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), cosine(7)(o)], [1]),),
+        {}, "T_max of scheduler 1 was 5, is 7",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "changes", "said"), CHANGED.values(), ids=CHANGED)
+def test_a_training_with_other_settings_does_not_go_on(before, after, changes, said, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    train(*set_up(*before), num_epochs=3, checkpoint=path)
+    parts = set_up(*after, **changes)
+    kept = copy.deepcopy(states(parts))
+    with pytest.raises(ValueError, match=f"set up otherwise: .*{said}"):
+        train(*parts, num_epochs=6, resume=path)
+    assert_same(kept, states(parts))
+
+
+def test_fewer_epochs_than_are_done_are_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    train(*set_up(), num_epochs=3, checkpoint=path)
+    with pytest.raises(ValueError, match="holds 3 epochs, more than num_epochs=2"):
+        train(*set_up(), num_epochs=2, resume=path)
+    assert len(train(*set_up(), num_epochs=3, resume=path).lr) == 3
+
+
+def test_after_an_interrupt_the_same_objects_go_on(tmp_path):
+    """In a notebook one may call `fit` again, and nothing else."""
+    path, whole = tmp_path / "checkpoint.pt", set_up(cosine(5))
+    history = train(*whole, num_epochs=5)
+    parts = set_up(cosine(5))
+    calls = []
+
+    def interrupt(*_):
+        calls.append(1)
+        if len(calls) == 8 * 2 + 3:
+            raise KeyboardInterrupt
+
+    handle = parts[0].register_forward_hook(interrupt)
+    with pytest.raises(TrainingInterrupted):
+        train(*parts, num_epochs=5, checkpoint=path)
+    handle.remove()
+    assert_same(history, train(*parts, num_epochs=5, checkpoint=path, resume=path))
+    assert_same(whole[0].state_dict(), parts[0].state_dict())
+
+
+def test_what_could_not_be_read_back_is_refused_in_the_first_epoch(tmp_path):
+    path, parts = tmp_path / "checkpoint.pt", set_up()
+    parts[3].param_groups[0]["note"] = pytest.approx(1)  # any object
+    with pytest.raises(ValueError, match=r"can't hold \S+: only numbers, texts, tensors"):
+        train(*parts, num_epochs=3, checkpoint=path)
+    assert not [*tmp_path.iterdir()]
 
 
 def write_wide(path):
@@ -435,7 +507,7 @@ class Evil:
 
 
 def write_evil(path):
-    write_checkpoint({"format": 1, "kind": Evil(str(path.parent / "evil"))}, path)
+    write_checkpoint({"format": 2, "settings": Evil(str(path.parent / "evil"))}, path)
 
 
 def write_evil_pickle(path):
@@ -444,14 +516,23 @@ def write_evil_pickle(path):
 
 
 OTHERS = {
-    "wide": (write_wide, r"(?s)training of another kind.*size mismatch"),
-    "head": (write_head_only, r"training of another kind.*parameter group"),
-    "optimizer": (writes("Adam", "none"), r"with model Sequential, optimizer Adam, and a gen"),
-    "scheduler": (writes("SGD", "steps"), r"optimizer SGD, scheduler StepLR, and a generator"),
-    "shuffling": (writes("SGD", "none", own_generator=False), r"no generator in the loader; here"),
-    "newer": (write_newer, r"has the format 99, not 1, so another version of this code wrote it"),
+    "wide": (write_wide, r"(?s)of another model or optimizer.*size mismatch"),
+    "head": (write_head_only, r"of another model or optimizer.*parameter group"),
+    "optimizer": (
+        writes("Adam", "none"),
+        r"set up otherwise: optimizer was Adam, is SGD; lr of opt.* 0 was 0.02, is 0.1",
+    ),
+    "scheduler": (
+        writes("SGD", "steps"),
+        r"scheduler was StepLR, is not there; step_size of sch.* was 2, is not",
+    ),
+    "shuffling": (
+        writes("SGD", "none", own_generator=False),
+        r"otherwise: generator in the loader was False, is True. Set",
+    ),
+    "newer": (write_newer, r"has the format 99, not 2, so another version of this code wrote it"),
     "features": (write_features_file, r"is damaged, or no checkpoint of `fit`"),
-    "evil": (write_evil, r"isn't loaded: it holds more than numbers, which might run code"),
+    "evil": (write_evil, r"can't hold \w+.mkdir: only numbers"),
     "evil pickle": (write_evil_pickle, r"is damaged, or no checkpoint of `fit`"),
     "old": (lambda path: torch.save({"model": {}}, path), r"is damaged, or no checkpoint"),
     "empty": (lambda path: path.touch(), r"is damaged, or no checkpoint of `fit`"),
@@ -475,12 +556,12 @@ def test_a_file_of_another_kind_is_named_and_changes_nothing(other, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
-def test_corrupted_features_are_never_used(tmp_path):
-    """200 corruptions."""
+def test_corrupted_features_are_never_used(tmp_path, count=20):
+    """A corruption of each kind, and more."""
     expected, numbers = make_features(tmp_path, num_pictures=1).clone(), random.Random(3)
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
-    for _ in range(200):
+    for _ in range(count):
         path.unlink()  # it may still be mapped
         path.write_bytes(corrupt(content, numbers))
         assert not is_whole(path)
@@ -491,9 +572,7 @@ def test_corrupted_features_are_never_used(tmp_path):
 @pytest.mark.parametrize(
     ("when", "done"), {"first epoch": 0, "training": 3, "evaluation": 3, "checkpoint": 4}.items()
 )
-def test_an_interrupted_training_keeps_history_and_best_weights(
-    when, done, tmp_path, capsys, monkeypatch
-):
+def test_an_interrupted_training_keeps_history_and_best_weights(when, done, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
     parts = prepare("SGD", "none")
     calls = []
@@ -508,12 +587,10 @@ def test_an_interrupted_training_keeps_history_and_best_weights(
         monkeypatch.setattr(os, "fsync", interrupt)
     else:
         parts[0].register_forward_hook(interrupt)
-    history = train(*parts, checkpoint=path)
-    stop = 0
+    with pytest.raises(TrainingInterrupted, match=f"stopped after {done} epochs") as caught:
+        train(*parts, checkpoint=path)
+    history, stop = caught.value.history, 0
     assert len(history.lr) == len(history.val_accuracy) == done
-    in_epoch = 4 if done else 1
-    message = f"interrupted in epoch {in_epoch}: history and best weights of {done} epochs\n"
-    assert capsys.readouterr().out == message
 
     whole, whole_path = prepare("SGD", "none"), tmp_path / "whole.pt"
     if done:
