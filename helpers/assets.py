@@ -1,11 +1,9 @@
 """Which files the book works on, where each lies, and which edition of it is in use.
 
-Each of the three assets exists twice. The rendered one lies in this package. The photographic one
-is brought by `make data` into a folder of yours; `TRANSFER_LEARNING_DATA` moves that folder.
-
-The environment variable `EDITION` chooses, or the argument `edition`: `auto` (the default) takes
-the photographs where they are present and whole, `rendered` never does, and `photos` is `auto`
-that refuses to run without any.
+Each of the three assets exists twice: rendered, in this package, and photographic, in a folder that
+`make data` fills. The environment variable `EDITION` chooses, or the argument `edition`: `auto`
+(the default) takes the photographs where they are present and whole, `rendered` never does, and
+`photos` is `auto` that refuses to run without any.
 """
 
 import hashlib
@@ -18,7 +16,6 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 EMBEDDED = Path(__file__).parent / "embedded"
-EDITIONS = ("auto", "rendered", "photos")
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
@@ -34,18 +31,18 @@ class Asset(NamedTuple):
 
 
 class Photos(NamedTuple):
-    """The photographic form of an asset, in the data folder."""
+    """The photographic form of an asset: the name of its file or folder, and what it is."""
 
-    target: str  #: the name of the file or the folder
-    summary: str  #: what it is, in a line
+    target: str
+    summary: str
 
 
 class Rendered(NamedTuple):
-    """The rendered form of an asset, in this package."""
+    """The rendered form of an asset: its file or folder, its `sha256_of`, and what it is."""
 
-    path: Path  #: the file or the folder
-    sha256: str  #: see `sha256_of`
-    summary: str  #: what it is, in a line
+    path: Path
+    sha256: str
+    summary: str
 
 
 RENDERED = {
@@ -93,9 +90,7 @@ def input_size(edition: str | None = None) -> int:
     """Return at how many pixels a side the backbone in use sees ants and bees best.
 
     The embedded one was pretrained on random crops of 64 pixels, in which things look larger than
-    in a whole picture, so that larger pictures suit it.
-
-    Touvron et al., *Fixing the train-test resolution discrepancy*, 2019, arXiv:1906.06423.
+    in a whole picture, so that larger pictures suit it (Touvron et al., 2019, arXiv:1906.06423).
     """
     return 224 if backbone(edition).edition == "photos" else 96
 
@@ -103,65 +98,53 @@ def input_size(edition: str | None = None) -> int:
 def resolve(name: str, edition: str | None = None) -> Asset:
     """Find an asset in the edition asked for: the argument, else `EDITION`, else `auto`."""
     edition = edition or os.environ.get("EDITION") or "auto"
-    if edition not in EDITIONS:
-        raise ValueError(f"edition is {edition!r}: choose one of {', '.join(EDITIONS)}")
+    if edition not in ("auto", "rendered", "photos"):
+        raise ValueError(f"edition is {edition!r}: choose one of auto, rendered, photos")
+    folder = photographs_folder()
     if edition != "rendered" and has_photographs(name):
-        photos = PHOTOS[name]
-        path = data_folder() if name == "cifar10" else data_folder() / photos.target
-        return Asset(name, "photos", path, photos.summary)
+        target, summary = PHOTOS[name]
+        return Asset(name, "photos", folder if name == "cifar10" else folder / target, summary)
     if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
-        raise FileNotFoundError(f"no photographs in {data_folder()}: bring them with `make data`")
+        raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
     path, sha256, summary = RENDERED[name]
     if not path.exists() or sha256_of(path) != sha256:
-        raise ValueError(
-            f"{path} is not what it should be: bring it back with `git restore {path}`"
-        )
+        raise ValueError(f"{path} is missing or changed: bring it back with `git restore {path}`")
     return Asset(name, "rendered", path, summary)
 
 
 def show_editions() -> None:
     """Print what this run works on."""
-    for name in RENDERED:
-        asset = resolve(name)
-        print(f"{name:9}  {asset.edition:8}  {asset.summary}")
+    for asset in map(resolve, RENDERED):
+        print(f"{asset.name:9}  {asset.edition:8}  {asset.summary}")
 
 
-def data_folder() -> Path:
-    """Return the folder that `make data` fills."""
-    return Path(
-        os.environ.get("TRANSFER_LEARNING_DATA")
-        or platformdirs.user_data_path("transfer-learning-hands-on")
-    )
+def photographs_folder() -> Path:
+    """Return the folder of `make data`, in `TRANSFER_LEARNING_DATA` or your account's data."""
+    account = platformdirs.user_data_path("transfer-learning-hands-on")
+    data = os.environ.get("TRANSFER_LEARNING_DATA") or account
+    return Path(data, "transfer-learning-photographs")
 
 
 def has_photographs(name: str, folder: Path | None = None) -> bool:
     """Tell whether the photographic form of an asset is in `folder`, complete and unchanged."""
-    path = (folder or data_folder()) / PHOTOS[name].target
-    if not path.exists():
-        return False
-    if name == "ants_bees":
-        return sha256_of(path) == HYMENOPTERA_SHA256
+    path = (folder or photographs_folder()) / PHOTOS[name].target
     if name == "cifar10":
-        files = [
-            *CIFAR10.train_list,
-            *CIFAR10.test_list,
-            [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
-        ]
+        meta = CIFAR10.meta["filename"], CIFAR10.meta["md5"]
+        files = [*CIFAR10.train_list, *CIFAR10.test_list, meta]
         return all(check_integrity(path / file, md5) for file, md5 in files)
-    return sha256_of(path) == IMAGENET_SHA256
+    sha256 = HYMENOPTERA_SHA256 if name == "ants_bees" else IMAGENET_SHA256
+    return path.exists() and sha256_of(path) == sha256
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, or one of all names and contents in a folder; in hexadecimal.
+    """Return the SHA-256, in hexadecimal, of a file or of all names and contents in a folder.
 
-    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path". Files that
-    begin with a dot, such as the .DS_Store of macOS, don't count.
+    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path", without the
+    files that begin with a dot, such as the .DS_Store of macOS.
     """
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("[!.]*")}
-    lines = [
-        f"{sha256_of(files[name])}  {name}\n" for name in sorted(files) if files[name].is_file()
-    ]
+    files = {f.relative_to(path).as_posix(): f for f in path.rglob("[!.]*") if f.is_file()}
+    lines = [f"{sha256_of(files[name])}  {name}\n" for name in sorted(files)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

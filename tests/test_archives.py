@@ -10,14 +10,11 @@ import tarfile
 import zipfile
 import zlib
 
-import numpy as np
 import pytest
-import sources
 import stand_ins
-from archives import is_inside, unpack
-from bring import bring
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unpack import is_inside, unpack
 
 from helpers import assets
 
@@ -103,20 +100,22 @@ def test_more_than_expected_is_refused(members, file, write, tmp_path):
 
 @pytest.mark.parametrize(("file", "write"), WRITERS)
 def test_the_same_name_twice_is_refused(file, write, tmp_path):
-    with pytest.raises(ValueError, match="not safe"):
-        unpack(write(tmp_path / file, [("a", b"1"), ("A", b"2")]), tmp_path / "out", **LIMITS)
+    for names in (("a", "A"), ("a/b", "a//b"), ("a/b", "./A/b"), ("a", "A/b"), ("a/b", "a")):
+        archive = write(tmp_path / file, [(name, b"content") for name in names])
+        with pytest.raises(ValueError, match=r"comes twice|as a file and as a folder"):
+            unpack(archive, tmp_path / "out", **LIMITS)
 
 
-def test_a_bomb_of_one_gigabyte_is_not_even_read(tmp_path):
+def test_a_bomb_is_not_even_read(tmp_path):
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     header = tarfile.TarInfo("pax")
-    header.type, header.size = tarfile.XHDTYPE, 2**30  # a header that tarfile reads into memory
+    header.type, header.size = tarfile.XHDTYPE, 2**27  # a header that tarfile reads into memory
     with (tmp_path / "a.tar.gz").open("wb") as file:
         file.write(bomb.compress(header.tobuf()))
-        for _ in range(1024):
+        for _ in range(128):
             file.write(bomb.compress(bytes(2**20)))
         file.write(bomb.flush())
-    with pytest.raises(ValueError, match="more than expected"):
+    with pytest.raises(ValueError, match="more than 10000 bytes"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "out", **LIMITS)
 
 
@@ -176,100 +175,11 @@ def test_random_bytes_are_a_value_error(name, content, tmp_path_factory):
         unpack(folder / name, folder / "out", **LIMITS)
 
 
-def damage(folder, random):
-    """Damage a folder or a file in a random way; return what puts it right again."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
-    file = files[random.integers(len(files))]
-    content = file.read_bytes()
-    ways = ["flip", "cut", "grow", "zero"]
-    if len(files) > 1:
-        ways += ["remove", "add", "swap", "rename"]
-    way = ways[random.integers(len(ways))]
-    if way in ("flip", "cut", "grow", "zero"):
-        position = int(random.integers(len(content)))
-        changed = {
-            "flip": content[:position]
-            + bytes([content[position] ^ 1 << random.integers(8)])
-            + content[position + 1 :],
-            "cut": content[:position],
-            "grow": content + bytes([random.integers(256)]),
-            "zero": content[: position // 2] + bytes(len(content) - position // 2),
-        }[way]
-        if changed == content:
-            changed += b"!"
-        file.write_bytes(changed)
-        return way, lambda: file.write_bytes(content)
-    if way == "remove":
-        file.unlink()
-        return way, lambda: file.write_bytes(content)
-    if way == "add":
-        extra = file.with_name(f"extra{random.integers(1000)}{file.suffix}")
-        extra.write_bytes(content)
-        return way, extra.unlink
-    if way == "rename":
-        other = file.with_name("renamed" + file.name)
-        file.rename(other)
-        return way, lambda: other.rename(file)
-    other = next(path for path in files if path.read_bytes() != content)
-    swapped = other.read_bytes()
-    file.write_bytes(swapped)
-    other.write_bytes(content)
-
-    def back():
-        file.write_bytes(content)
-        other.write_bytes(swapped)
-
-    return way, back
-
-
-@pytest.mark.parametrize(
-    ("name", "count"), [("ants_bees", 200), ("cifar10", 400), ("backbone", 100)]
-)
+@pytest.mark.parametrize(("name", "count"), [("ants_bees", 20), ("cifar10", 40), ("backbone", 10)])
 def test_every_corruption_of_the_rendered_edition_is_found(name, count, tmp_path, monkeypatch):
-    path, sha256, summary = assets.RENDERED[name]
-    copy = tmp_path / path.name
-    (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
-    monkeypatch.setitem(assets.RENDERED, name, assets.Rendered(copy, sha256, summary))
-    random = np.random.default_rng(0)
-    for _ in range(count):
-        way, repair = damage(copy, random)
-        with pytest.raises(ValueError, match="git restore"):
-            assets.resolve(name)
-            pytest.fail(f"{way} was not found")
-        repair()
-    assert assets.resolve(name).path == copy
+    stand_ins.find_damage_of_the_rendered(name, count, tmp_path, monkeypatch.setitem)
 
 
 @pytest.mark.parametrize("name", list(assets.PHOTOS))
 def test_every_corruption_of_the_photographs_is_found(name, tmp_path, monkeypatch):
-    """100 of what was brought and 100 of what is to be brought."""
-    stick = tmp_path / "stick"
-    stand_ins.known_by(stand_ins.make_archives(stick, 4000, 12), monkeypatch.setattr)
-    bring(name, str(stick))
-    target = assets.data_folder() / assets.PHOTOS[name].target
-    random = np.random.default_rng(1)
-    ignored = "add" if name == "cifar10" else None  # a file more, which nobody reads
-    for _ in range(100):
-        way, repair = damage(target, random)
-        while way == ignored:
-            repair()
-            way, repair = damage(target, random)
-        assert assets.resolve(name).edition == "rendered", f"{way} was not found"
-        repair()
-    assert assets.resolve(name).edition == "photos"
-
-    archive = stick / sources.SOURCES[name].archive
-    shutil.rmtree(assets.data_folder())
-    harmless = 0
-    for _ in range(100):
-        way, repair = damage(archive, random)
-        try:
-            bring(name, str(stick))
-        except ValueError:
-            assert assets.resolve(name).edition == "rendered"
-        else:  # a byte that says nothing, such as a date in a .zip
-            assert assets.has_photographs(name), f"{way} was not found"
-            shutil.rmtree(assets.data_folder())
-            harmless += 1
-        repair()
-    assert harmless < 50
+    stand_ins.find_damage_of_the_photographs(name, 10, tmp_path, monkeypatch.setattr)

@@ -4,7 +4,9 @@ import tarfile
 import zipfile
 
 import commands
+import own
 import pytest
+import sources
 from bring import bring
 
 from helpers import assets
@@ -29,8 +31,8 @@ def stick(tmp_path, monkeypatch):
 
 def data_files():
     """What is in the data folder but archives, and the lock that keeps two processes apart."""
-    names = sorted(path.name for path in assets.data_folder().iterdir())
-    return [name for name in names if name not in ("archives", ".lock")]
+    names = sorted(path.name for path in assets.photographs_folder().iterdir())
+    return [name for name in names if name not in ("archives", own.LOCK)]
 
 
 def test_without_photographs_the_rendered_edition_is_in_use():
@@ -69,7 +71,7 @@ def test_photos_refuses_to_run_without_any_and_takes_what_is_there(stick):
 
 def test_bringing_twice_does_nothing(stick):
     assert bring("ants_bees", str(stick)).startswith("brought")
-    target = assets.data_folder() / "hymenoptera_data"
+    target = assets.photographs_folder() / "hymenoptera_data"
     before = target.stat().st_mtime_ns
     assert bring("ants_bees", str(stick)) == "is there already"
     assert target.stat().st_mtime_ns == before
@@ -91,7 +93,7 @@ def test_a_damaged_archive_leaves_nothing_behind(stick, damage):
 
 def test_photographs_that_were_changed_are_not_used_and_are_replaced(stick):
     bring("ants_bees", str(stick))
-    photo = assets.data_folder() / "hymenoptera_data" / "train" / "ants" / "1.jpg"
+    photo = assets.photographs_folder() / "hymenoptera_data" / "train" / "ants" / "1.jpg"
     photo.write_text("train ants!")
     assert assets.ants_bees().edition == "rendered"
     bring("ants_bees", str(stick))
@@ -102,11 +104,13 @@ def test_photographs_that_were_changed_are_not_used_and_are_replaced(stick):
 
 def test_the_finders_droppings_do_not_count(stick):
     bring("ants_bees", str(stick))
-    (assets.data_folder() / "hymenoptera_data" / ".DS_Store").write_text("x")
+    (assets.photographs_folder() / "hymenoptera_data" / ".DS_Store").write_text("x")
     assert assets.ants_bees().edition == "photos"
 
 
-def test_an_archive_that_climbs_out_of_its_folder_is_refused(stick, tmp_path):
+def test_an_archive_that_climbs_out_of_its_folder_is_refused(stick, tmp_path, monkeypatch):
+    unknown = sources.SOURCES["cifar10"]._replace(hash=None)
+    monkeypatch.setitem(sources.SOURCES, "cifar10", unknown)
     with tarfile.open(stick / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(stick / "hymenoptera_data.zip", arcname="../../escaped")
     with pytest.raises(ValueError, match="not safe"):

@@ -5,7 +5,6 @@ what it said. Fine-tuned: as chapter 4. CIFAR-10: features once, at 32 pixels, t
 all 50,000 training pictures are learned from and the test pictures evaluated on, as the others do.
 """
 
-import os
 import time
 from argparse import Namespace
 
@@ -16,7 +15,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
-from helpers import data
+from helpers import assets, data
 from helpers.features import extract_features
 from helpers.models import parameter_groups, resnet18
 from helpers.runtime import seed_everything
@@ -110,7 +109,7 @@ def fine_tuned(args: Namespace, run: Run) -> None:
 def cifar10(args: Namespace, run: Run) -> None:
     """Train a head on features of CIFAR-10."""
     trust_cifar10()
-    os.environ["TRANSFER_LEARNING_DATA"] = str(args.data)
+    assets.photographs_folder = lambda: args.data  # as the others: a folder that has it
     loaders = data.cifar10(edition="photos", batch_size=250, seed=args.seed)  # of the backbone
     model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
     train, more, test = (

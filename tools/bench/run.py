@@ -143,7 +143,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="an epoch of two batches each")
     parser.add_argument("--report", action="store_true", help="only redraw, from what was recorded")
     parser.add_argument("--data", type=Path, help="ants and bees (default: those in use)")
-    parser.add_argument("--cifar10", type=Path, default=assets.data_folder())
+    parser.add_argument("--cifar10", type=Path, default=assets.photographs_folder())
     parser.add_argument("--backbone", type=Path, default=assets.RENDERED["backbone"].path)
     parser.add_argument("--peers", type=Path, default=PEERS, help="the Python that has fastai")
     parser.add_argument("--raw", type=Path, help="the file of the records")

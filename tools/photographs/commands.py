@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import requests
-from bring import bring, names_of_archives, remove
+from bring import bring, remove
+from own import names_of_archives
 from serve import serve
 
 from helpers import assets
@@ -36,7 +37,7 @@ def bring_all(source: str | None) -> int:
 def show_status() -> int:
     """Print which edition is in use, what is there and what is missing."""
     assets.show_editions()
-    folder = assets.data_folder()
+    folder = assets.photographs_folder()
     print(f"\nphotographs, in {folder}:")
     for name, photos in assets.PHOTOS.items():
         exists = (folder / photos.target).exists()
@@ -55,11 +56,19 @@ def verify_all() -> int:
         except ValueError as error:
             print(f"{name:9}  rendered  damaged: {error}")
             damaged += 1
-        if (assets.data_folder() / photos.target).exists():
+        if (assets.photographs_folder() / photos.target).exists():
             whole = assets.has_photographs(name)
             print(f"{name:9}  photos    {'whole' if whole else 'damaged: bring it anew'}")
             damaged += not whole
     return min(damaged, 1)
+
+
+def remove_all() -> int:
+    """Remove what was brought; print what else is there, and stays; return the exit status."""
+    left = remove()
+    if left:
+        print(f"left in {assets.photographs_folder()}, since not brought: {', '.join(left)}")
+    return 0
 
 
 def main() -> int:
@@ -82,6 +91,6 @@ def main() -> int:
     if args.command == "verify":
         return verify_all()
     if args.command == "remove":
-        remove()
-        return 0
-    return serve(args.source or assets.data_folder() / "archives", names_of_archives(), args.port)
+        return remove_all()
+    folder = args.source or assets.photographs_folder() / "archives"
+    return serve(folder, names_of_archives(), args.port)

@@ -1,11 +1,13 @@
 """Get an archive from a folder or over a bad network: whole, or as far as it came."""
 
+import functools
 import os
+import re
 import shutil
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import own
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,33 +19,75 @@ TIMEOUT = (5, 30)  # seconds to wait for a connection, and for the next bytes
 
 
 def fetch(known: Source, source: str | None, archives: Path) -> Path:
-    """Return the archive, in `archives`: from an earlier time, copied, or downloaded."""
-    archives.mkdir(exist_ok=True)
+    """Return the archive, in `archives`: copied, downloaded, or there from an earlier time.
+
+    Raises FileNotFoundError where the source has none, ConnectionError where it can't be reached,
+    and ValueError where what it gave has another hash than the known one.
+    """
     archive = archives / known.archive
-    if source is not None and "://" not in source:
-        original = Path(source).expanduser() / known.archive
-        if not original.is_file():
-            raise FileNotFoundError(f"{known.archive} is not in {source}")
-        with tempfile.TemporaryDirectory(dir=archives, prefix="unfinished-") as aside:
-            os.replace(shutil.copyfile(original, Path(aside) / archive.name), archive)
-        return archive
-    url = known.url if source is None else f"{source.rstrip('/')}/{known.archive}"
-    # pooch moves a download into place when its hash is right, and tries again when it is not,
-    # or when the connection broke: after 1 second, 2 seconds, and so on.
+    if source is not None and not is_address(source):
+        copy(known, Path(source).expanduser(), archive)
+    elif not own.is_file(archive) or not is_right(archive, known):
+        url = known.url if source is None else f"{with_scheme(source)}/{known.archive}"
+        with own.aside(archive) as aside:
+            os.replace(fetch_from(url, known, aside, own.partial(archive)), archive)
+    return archive
+
+
+def is_address(source: str) -> bool:
+    """Tell an address, also one such as 192.168.1.20:8000, from a folder."""
+    like_one = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:]+\]):\d+(/.*)?", source)
+    return "://" in source or (like_one is not None and not Path(source).is_dir())
+
+
+def with_scheme(source: str) -> str:
+    """Return the address with http:// before it, unless it has that or another; no / at its end."""
+    return (source if "://" in source else f"http://{source}").rstrip("/")
+
+
+def copy(known: Source, folder: Path, archive: Path) -> None:
+    """Copy the archive from a folder; move it into place when its hash is right."""
+    original = folder / known.archive
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} (an address begins with http://)")
+    if not original.is_file():
+        raise FileNotFoundError(f"{known.archive} is not in {folder}")
+    with own.aside(archive) as aside:
+        shutil.copyfile(original, aside / archive.name)
+        if not is_right(aside / archive.name, known):
+            raise ValueError(f"{original} is damaged or another file of that name")
+        os.replace(aside / archive.name, archive)
+
+
+def is_right(archive: Path, known: Source) -> bool:
+    """Tell whether a file has the hash of the archive, where that is known."""
+    if known.hash is None:
+        return True
+    algorithm, digest = known.hash.split(":")
+    return pooch.file_hash(str(archive), alg=algorithm) == digest
+
+
+def fetch_from(url: str, known: Source, folder: Path, part: Path) -> str:
+    """Download the archive into an empty folder; return its path.
+
+    pooch moves a download into place when its hash is right, and tries again when it is not, or
+    when the connection broke: after 1 second, 2 seconds, and so on.
+    """
     pooch.get_logger().setLevel("WARNING")
     store = pooch.create(
-        archives,
+        folder,
         base_url="",
         registry={known.archive: known.hash},
         urls={known.archive: url},
         retry_if_failed=5,
     )
-    return Path(store.fetch(known.archive, downloader=download))
+    return store.fetch(known.archive, downloader=functools.partial(download, part=part))
 
 
-def download(url: str, output: str, store: pooch.Pooch) -> None:
-    """Download `url` for pooch, from where an earlier attempt or process stopped."""
-    part = partial(store.abspath, urlsplit(url).path.split("/")[-1])
+def download(url: str, output: str, store: pooch.Pooch, *, part: Path) -> None:
+    """Download `url` for pooch, from where an earlier attempt or process stopped: `part`."""
+    if part.is_symlink():
+        part.unlink()  # the link only
     done = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with requests.Session() as session:
@@ -65,18 +109,14 @@ def download(url: str, output: str, store: pooch.Pooch) -> None:
     os.replace(part, output)
 
 
-def partial(archives: Path, name: str) -> Path:
-    """Return the file that holds what has come of a download so far."""
-    return archives / f"{name}.part"
-
-
 def save(response: requests.Response, part: Path, done: int) -> None:
     """Write what comes behind the first `done` bytes of `part`; show how far it is."""
     length = response.headers.get("Content-Length")
     total = None if length is None else done + int(length)
     progress = tqdm(
-        desc=part.stem, initial=done, total=total, unit="B", unit_scale=True, disable=None
-    )
+        desc=Path(urlsplit(response.url).path).name, initial=done, total=total,
+        unit="B", unit_scale=True, disable=None,
+    )  # fmt: skip
     with part.open("ab" if done else "wb") as file, progress:
         for chunk in response.iter_content(2**16):
             file.write(chunk)
