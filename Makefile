@@ -7,12 +7,13 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow pictures-check bench lab data serve-data links lock clean
+.PHONY: help install book test test-slow pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
 	@echo "make book EDITION=photos   the same, from notebooks run on the photographs"
-	@echo "make book TORCH=cpu    install PyTorch without CUDA first: 3 GB less on Linux"
+	@echo "make book TORCH=cpu    the same, installing PyTorch without CUDA: 3 GB less on Linux"
+	@echo "make install           only make the environment, which the others do where it is missing"
 	@echo "make test              run the tests and every notebook"
 	@echo "make test-slow         kill, damage and repeat what must survive it (long)"
 	@echo "make bench             time the book beside other ways (hours)"
@@ -67,6 +68,8 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(TORCH),| _build/without-to
 	$(INSTALL_$(TORCH))
 	$(PIP) --no-deps -e .
 	@echo $(TORCH) > $@
+
+install: $(INSTALLED)
 
 # What the notebooks hold, or, with EDITION=photos, what they give on the photographs that are there.
 book: OUT := $(if $(filter photos,$(EDITION)),_build/photos)

@@ -4,20 +4,31 @@ import ast
 import copy
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import check_notebooks
 import pytest
+import sources
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from helpers import assets
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 CODE = sorted(path for folder in ("helpers", "tools") for path in (ROOT / folder).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+OLDEST = PROJECT["requires-python"].removeprefix(">=")
+MAKEFILE = (ROOT / "Makefile").read_text("utf8")
+TARGETS = re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
 def requirements():
@@ -60,13 +71,88 @@ def test_what_the_package_depends_on_is_among_the_requirements():
     assert {str(Requirement(line)) for line in PROJECT["dependencies"]} <= wanted
 
 
+def test_the_package_depends_on_what_helpers_imports():
+    imported = set()
+    for path in (ROOT / "helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf8"))):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= sys.stdlib_module_names | {"helpers"}
+    named = {canonicalize_name({"PIL": "pillow"}.get(name, name)) for name in imported}
+    assert named == {Requirement(line).name for line in PROJECT["dependencies"]}
+
+
+def test_what_holds_versions_agrees():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf8"))
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+    for work in (citation, citation["preferred-citation"]):
+        assert work["title"] == config["title"]
+        assert [author["name"] for author in work["authors"]] == [config["author"]]
+        assert str(work["version"]) == PROJECT["version"]
+    assert [author["name"] for author in PROJECT["authors"]] == [config["author"]]
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf8"), re.MULTILINE)
+    assert versions[0] == PROJECT["version"]
+
+
+def make(*arguments):
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+@needs_make
+def test_without_cuda_the_lock_keeps_all_but_pytorch_and_what_only_pytorch_needs():
+    make("--always-make", "_build/without-torch.lock")
+    text = (ROOT / "_build" / "without-torch.lock").read_text("utf8")
+    lines = (ROOT / "requirements.lock").read_text("utf8").splitlines()
+    kept = [line for line in text.splitlines() if "==" in line]
+    left_out = [line for line in lines if "==" in line and line not in kept]
+    markers = {Requirement(line.rstrip("\\ ")).name: line for line in left_out}
+    assert {"torch", "torchvision", "triton", "nvidia-cublas"} <= markers.keys()
+    for name in markers.keys() - {"torch", "torchvision"}:
+        assert "sys_platform == 'linux'" in markers[name], name
+    assert text.count("--hash=") == sum(
+        num_hashes for pin, num_hashes in lock() if pin.name not in markers
+    )
+    # What is installed says who needs whom: nothing that stays may need what goes.
+    for line in kept:
+        try:
+            needs = metadata.requires(Requirement(line.rstrip("\\ ")).name) or []
+        except metadata.PackageNotFoundError:  # for another system
+            continue
+        needed = {Requirement(need).name for need in needs if "extra ==" not in need}
+        assert not needed & markers.keys(), line
+
+
+@needs_make
+@pytest.mark.parametrize("torch", ["", "cpu"])
+def test_one_word_leaves_cuda_out(torch):
+    printed = make("--dry-run", "VENV=_build/nowhere", f"TORCH={torch}", "install")
+    assert ("--torch-backend cpu" in printed) == ("_build/without-torch.lock" in printed)
+    assert ("--torch-backend cpu" in printed) == bool(torch)
+    assert ("-r requirements.lock" in printed) == (not torch)
+    assert "://" not in printed
+
+
+@needs_make
+def test_a_pytorch_that_is_not_known_is_refused():
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("--dry-run", "TORCH=gpu", "install")
+    assert "TORCH is gpu" in refused.value.stderr
+
+
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
 def workflow(request):
     return yaml.safe_load(request.param.read_text("utf8"))
 
 
+def load(name):
+    return yaml.safe_load((ROOT / ".github" / name).read_text("utf8"))
+
+
 def steps(workflow):
-    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+    return [step for job in workflow["jobs"].values() for step in job.get("steps", [])]
 
 
 def test_there_are_workflows():
@@ -77,34 +163,78 @@ def test_a_workflow_may_read_only_and_ends(workflow):
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
     for name, job in workflow["jobs"].items():
-        assert job["timeout-minutes"] <= 120, name
+        assert "uses" in job or job["timeout-minutes"] <= 120, name
         assert ("permissions" in job) == (name == "deploy"), name
     for step in steps(workflow):
+        assert ("uses" in step) != ("run" in step), step
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
 
 
-def test_a_workflow_says_which_version_of_an_action_it_uses(workflow):
-    for step in steps(workflow):
-        assert ("uses" in step) != ("run" in step), step
-        assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1")), step
+def test_actions_are_pinned_by_hash_and_kept_current():
+    lines = [line for path in WORKFLOWS for line in path.read_text("utf8").splitlines()]
+    used = [line.split("uses: ")[1] for line in lines if "uses: " in line]
+    pins = {use for use in used if not use.startswith("./.github/workflows/")}
+    for pin in pins:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", pin), pin
+    names = [pin.split("@")[0] for pin in pins]
+    assert len(names) == len(set(names)), "one action in two versions"
+    ecosystems = {update["package-ecosystem"] for update in load("dependabot.yml")["updates"]}
+    assert ecosystems == {"github-actions", "pip"}
 
 
-def test_a_workflow_makes_what_can_be_made(workflow):
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf8"), re.MULTILINE)
-    for step in steps(workflow):
-        for target in re.findall(r"^\s*make ([\w-]+)", step.get("run", ""), re.MULTILINE):
-            assert target in targets, f"make {target}"
+def test_what_is_made_can_be_made(workflow):
+    container = (ROOT / ".devcontainer" / "devcontainer.json").read_text("utf8")
+    commands = [step.get("run", "") for step in steps(workflow)]
+    commands += re.findall(r'"postCreateCommand": "(.+)"', container)
+    commands += (ROOT / ".ci" / "run").read_text("utf8").splitlines()
+    made = [name for text in commands for name in re.findall(r"^\s*make ([\w-]+)", text, re.M)]
+    assert len(made) >= 5
+    assert set(made) <= set(TARGETS)
 
 
-def test_the_tests_run_on_every_system_and_on_the_oldest_python():
-    (job,) = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf8"))[
-        "jobs"
-    ].values()
-    matrix = job["strategy"]["matrix"]
+def test_the_tests_run_on_every_system_and_on_every_python():
+    matrix = load("workflows/tests.yml")["jobs"]["tests"]["strategy"]["matrix"]
     assert {os.split("-")[0] for os in matrix["os"]} == {"ubuntu", "macos", "windows"}
-    assert f">={matrix['python'][0]}" == PROJECT["requires-python"]
-    assert f"--python-version {matrix['python'][0]} " in (ROOT / "Makefile").read_text("utf8")
+    classifiers = [line.split(" :: ") for line in PROJECT["classifiers"]]
+    assert matrix["python"] == [words[-1] for words in classifiers if re.match(r"3\.", words[-1])]
+    assert OLDEST.startswith(f"{matrix['python'][0]}.")
+
+
+def test_what_names_the_oldest_python_agrees():
+    assert f"--python-version {OLDEST} " in MAKEFILE
+    assert f"sys.version_info < ({OLDEST.replace('.', ', ')})" in MAKEFILE
+    for name in ("README.md", "Makefile", "requirements.txt", "book/running.md"):
+        assert f"Python {OLDEST} or newer" in (ROOT / name).read_text("utf8"), name
+
+
+def test_a_site_is_published_after_its_tests():
+    jobs = load("workflows/pages.yml")["jobs"]
+    assert jobs["tests"]["uses"] == "./.github/workflows/tests.yml"
+    assert set(jobs["deploy"]["needs"]) == {"tests", "build"}
+    assert "workflow_call" in load("workflows/tests.yml")[True]  # YAML reads the key `on` as true
+
+
+def test_the_photographs_are_kept_under_what_identifies_them():
+    (run,) = [
+        step["run"] for step in steps(load("workflows/pages.yml")) if "identity=" in str(step)
+    ]
+    pattern = re.search("grep -ohE '(.+)'", run).group(1)
+    files = [ROOT / word for word in run.split() if word.endswith(".py")]
+    found = [
+        line for path in files for line in re.findall(pattern, path.read_text("utf8"), re.MULTILINE)
+    ]
+    wanted = [source.url for source in sources.SOURCES.values()]
+    wanted += [assets.IMAGENET_SHA256, assets.HYMENOPTERA_SHA256]
+    assert len(found) == len(wanted)
+    for identity in wanted:
+        assert identity in " ".join(found)
+
+
+def test_slow_tests_run_only_where_they_are_asked_for():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["tool"]["pytest"]
+    assert "tests/slow" in settings["ini_options"]["norecursedirs"]
+    assert "pytest tests/slow\n" in MAKEFILE
 
 
 def good_notebook():
