@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
 from helpers import assets
-from helpers.pictures.cifar10 import read_archive, read_sheets
+from helpers.pictures.cifar10 import read_cifar10
 from helpers.pictures.dataset import Pictures
 from helpers.pictures.decode import open_pictures
 from helpers.pictures.folders import list_parts, warn_of_unused
@@ -38,6 +38,13 @@ class Loaders(NamedTuple):
     class_names: list[str]  #: in the order of the labels
     mean: tuple[float, float, float]  #: what was subtracted from each color channel
     std: tuple[float, float, float]  #: what it was divided by then
+
+    def part(self, split: str) -> DataLoader:
+        """Return the loader of "train", "val" or "test"; raise ValueError where there is none."""
+        loaders = {"train": self.train, "val": self.val, "test": self.test}
+        if (loader := loaders.get(split)) is None:
+            raise ValueError(f"this data set has no {split} part: show split='val' or 'train'")
+        return loader
 
 
 def ants_bees(*, edition: str | None = None, **options) -> Loaders:
@@ -72,19 +79,15 @@ def image_folders(
     parts = assign_parts(listing, pictures, val_share, seed)
 
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
-    random_crop = v2.Compose(
-        [v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()]
-    )
-    found = {"train": None, "val": None, "test": None}
+    varied = v2.Compose([v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()])
+    sets = {}
     for part in set(parts):
         chosen = [i for i, other in enumerate(parts) if other == part]
-        found[part] = Pictures(
-            [pictures[i] for i in chosen],
-            [listing.labels[i] for i in chosen],
-            random_crop if augment and part == "train" else crop,
-            normalize(),
-        )
-    return make_loaders(**found, class_names=listing.class_names, batch_size=batch_size, seed=seed)
+        images, labels = [pictures[i] for i in chosen], [listing.labels[i] for i in chosen]
+        per_picture = varied if augment and part == "train" else crop
+        sets[part] = Pictures(images, labels, per_picture, normalize())
+    options = {"class_names": listing.class_names, "batch_size": batch_size, "seed": seed}
+    return make_loaders(sets["train"], sets["val"], sets.get("test"), **options)
 
 
 def cifar10(
@@ -103,19 +106,12 @@ def cifar10(
     are CIFAR-10's own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only that
     many training pictures, as many of each class. `seed` draws them, and orders the batches.
     """
-    asset = assets.cifar10(edition)
-    read = read_sheets if asset.edition == "rendered" else read_archive
-    pictures, labels = read(asset.path, "train")
-    test_pictures, test_labels = read(asset.path, "test")
-
+    pictures, labels, test_pictures, test_labels = read_cifar10(assets.cifar10(edition))
     val, train = draw_per_class(labels, len(labels) // 10, seed)
     if num_train is not None:
-        kept, _ = draw_per_class(labels[train], num_train, seed)
-        train = train[kept]
+        train = train[draw_per_class(labels[train], num_train, seed)[0]]
     mean, std = (MEAN, STD) if normalized else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    prepare = normalize(mean, std)
-    if size != 32:
-        prepare = v2.Compose([v2.Resize(size), prepare])
+    prepare = v2.Compose([v2.Resize(size), normalize(mean, std)])
     plain = v2.Identity()
     shift = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
     return make_loaders(
@@ -136,9 +132,9 @@ def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Tr
 
 
 def make_loaders(
-    train: Dataset,
-    val: Dataset,
-    test: Dataset | None,
+    train: Pictures | TensorDataset,
+    val: Pictures | TensorDataset,
+    test: Pictures | TensorDataset | None,
     *,
     class_names: list[str],
     batch_size: int,
@@ -147,13 +143,8 @@ def make_loaders(
     std: tuple[float, float, float] = STD,
 ) -> Loaders:
     """Shuffle the training part only, each epoch anew, from `seed`."""
-    train_loader = DataLoader(
-        train,
-        batch_size,
-        shuffle=True,
-        generator=torch.Generator().manual_seed(seed),
-        drop_last=len(train) % batch_size == 1,  # BatchNorm can't normalize a single picture
-    )
-    val_loader = DataLoader(val, batch_size)
+    order = torch.Generator().manual_seed(seed)
+    single = len(train) % batch_size == 1  # picture in the last batch: BatchNorm can't normalize it
+    train_loader = DataLoader(train, batch_size, shuffle=True, generator=order, drop_last=single)
     test_loader = None if test is None else DataLoader(test, batch_size)
-    return Loaders(train_loader, val_loader, test_loader, class_names, mean, std)
+    return Loaders(train_loader, DataLoader(val, batch_size), test_loader, class_names, mean, std)

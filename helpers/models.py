@@ -75,7 +75,7 @@ def parameter_groups(model: nn.Module, *, lr: float, head_lr: float) -> list[dic
 
     Howard and Ruder, *Universal language model fine-tuning*, 2018, arXiv:1801.06146.
     """
-    head = trainable_parameters(model.fc)
+    head = trainable_parameters(model.get_submodule("fc"))
     own = set(head)
     backbone = [parameter for parameter in trainable_parameters(model) if parameter not in own]
     groups = [{"params": head, "lr": head_lr}, {"params": backbone, "lr": lr}]
@@ -94,11 +94,18 @@ def train_mode(model: nn.Module) -> None:
     `requires_grad=False` stops gradients, not BatchNorm: in training mode it goes on averaging the
     batches into its running mean and variance, and a "frozen" network drifts. So a module that
     has parameters, none of them trainable, stays in evaluation mode, with all that is inside it.
+
+    A normalization without parameters, such as `BatchNorm2d(64, affine=False)`, goes with the
+    layer before it, whose outputs it averages: before it in `model.modules()`, the order in which
+    the layers were added. Where no layer with parameters comes before it, it is trained, too.
     """
     model.train()
+    frozen = False
     for module in model.modules():
         parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
+        if parameters:
+            frozen = not any(parameter.requires_grad for parameter in parameters)
+        if frozen and (parameters or getattr(module, "running_mean", None) is not None):
             module.eval()
 
 

@@ -1,4 +1,4 @@
-"""Pictures, predictions and curves: drawn on the axes given, which come back."""
+"""Pictures, predictions and curves, drawn on the axes given; looking changes no training."""
 
 from collections.abc import Sequence
 
@@ -9,54 +9,68 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from helpers.data import Loaders
-from helpers.metrics import History, predict
+from helpers.metrics import History
+from helpers.models import eval_mode
+from helpers.runtime import random_numbers_kept
 
 RIGHT, WRONG = "#0072B2", "#D55E00"  # blue and vermilion, told apart by color-blind eyes too
 
 
-def restore(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
-    """Undo the normalization of a picture `(3, H, W)`: pixels `(H, W, 3)` in [0, 1]."""
-    pixels = image.detach().cpu().permute(1, 2, 0).numpy()
-    return np.clip(pixels * np.array(std) + np.array(mean), 0, 1)
-
-
 def imshow(
     image: Tensor,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: Sequence[float],
+    std: Sequence[float],
     *,
-    title: str | None = None,
+    title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Show one normalized picture `(3, H, W)`, with the statistics of the loader it came from."""
+    """Show one normalized picture, with the statistics of the loader it came from."""
     ax = plt.gca() if ax is None else ax
     ax.imshow(restore(image, mean, std))
     ax.set_axis_off()
-    if title is not None:
-        ax.set_title(title)
+    ax.set_title(title)
     return ax
+
+
+def restore(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Undo the normalization of `(3, H, W)` or, gray, `(1, H, W)`: pixels `(H, W, 3)` in [0, 1]."""
+    pixels = image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy()
+    return np.clip(pixels * np.array(std) + np.array(mean), 0, 1)
 
 
 def image_grid(num_images: int, num_columns: int) -> np.ndarray:
     """Make a figure with room for that many pictures; return as many axes."""
+    if num_images < 1:
+        raise ValueError("no picture to show: is the part empty, or num_images below 1?")
     num_rows = -(-num_images // num_columns)  # rounded up: the last row may be short
-    _, axes = plt.subplots(
-        num_rows, num_columns, figsize=(1.8 * num_columns, 2.1 * num_rows), squeeze=False
-    )
-    for ax in axes.flat[num_images:]:
-        ax.remove()
-    return axes.flat[:num_images]
+    figure = plt.figure(figsize=(1.8 * num_columns, 2.1 * num_rows))
+    return np.array([figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_images)])
 
 
-def show_batch(loaders: Loaders, *, split: str = "train", num_images: int = 8) -> np.ndarray:
-    """Show the first pictures of a batch under their class names; return the axes."""
-    inputs, labels = next(iter(getattr(loaders, split)))
-    axes = image_grid(min(num_images, len(inputs)), num_columns=4)
-    for ax, image, label in zip(axes, inputs, labels, strict=False):
-        imshow(image, loaders.mean, loaders.std, title=loaders.class_names[label], ax=ax)
+def fit_titles(axes: np.ndarray) -> np.ndarray:
+    """Make long titles of a grid smaller, and then its figure wider, so that none overlap."""
+    figure = axes[0].figure
+    room = 1.08 * axes[0].get_position(original=True).width * figure.bbox.width
+    excess = max(ax.title.get_window_extent().width for ax in axes) / room
+    if excess > 1:
+        plt.setp([ax.title for ax in axes], fontsize=12 / min(excess, 1.5))  # down to 8 points
+        figure.set_figwidth(figure.get_figwidth() * max(1, excess / 1.5))
+        figure.subplots_adjust(hspace=0.35)
     return axes
 
 
+def show_batch(loaders: Loaders, *, split: str = "train", num_images: int = 8) -> np.ndarray:
+    """Show the first pictures of the next batch, as a model would see them; return the axes."""
+    loader = loaders.part(split)
+    with random_numbers_kept(loader):
+        inputs, labels = next(iter(loader))
+    axes = image_grid(min(num_images, len(inputs)), num_columns=4)
+    for ax, image, label in zip(axes, inputs, labels, strict=False):
+        imshow(image, loaders.mean, loaders.std, title=loaders.class_names[label], ax=ax)
+    return fit_titles(axes)
+
+
+@torch.no_grad()
 def visualize_model(
     model: nn.Module,
     loaders: Loaders,
@@ -68,29 +82,24 @@ def visualize_model(
 ) -> np.ndarray:
     """Show pictures under what the model says, how sure it is, and what is true.
 
-    Takes them in the order of the split, "val" or "test"; with `wrong_first`, the most confident
-    mistakes come first. Returns the axes, one a picture.
+    Takes them in the order of the split's loader; with `wrong_first`, the most confident mistakes
+    come first. Returns the axes, one a picture.
     """
-    if split == "train":
-        raise ValueError("training pictures differ in every pass: show split='val' or 'test'")
-    loader = getattr(loaders, split)
-    logits, labels = predict(model, loader, device)
-    confidence, predicted = logits.softmax(dim=1).max(dim=1)
-    wrong = predicted != labels
-    order = torch.arange(len(labels))
-    if wrong_first:
-        order = (confidence * wrong).argsort(descending=True, stable=True)
-    shown = order[:num_images].tolist()
-
+    loader, shown = loaders.part(split), []
+    with random_numbers_kept(loader), eval_mode(model):
+        for inputs, labels in loader:
+            confidence, predicted = model(inputs.to(device)).softmax(dim=1).max(dim=1)
+            shown += zip(inputs, labels, predicted.cpu(), confidence.cpu(), strict=True)
+            if wrong_first:  # a stable sort: of equally confident ones, the first stays first
+                shown.sort(key=lambda seen: seen[3] if seen[1] != seen[2] else 0, reverse=True)
+            del shown[num_images:]
     axes = image_grid(len(shown), num_columns=3)
-    for ax, i in zip(axes, shown, strict=True):
-        said, true = loaders.class_names[predicted[i]], loaders.class_names[labels[i]]
-        imshow(loader.dataset[i][0], loaders.mean, loaders.std, ax=ax)
-        ax.set_title(
-            f"{'✗' if wrong[i] else '✓'} {said} {confidence[i]:.0%}\ntrue: {true}",
-            color=WRONG if wrong[i] else RIGHT,
-        )
-    return axes
+    for ax, (image, label, guess, confidence) in zip(axes, shown, strict=True):
+        mark, color = ("✓", RIGHT) if guess == label else ("✗", WRONG)
+        said, true = loaders.class_names[guess], loaders.class_names[label]
+        imshow(image, loaders.mean, loaders.std, ax=ax)
+        ax.set_title(f"{mark} {said} {confidence:.0%}\ntrue: {true}", color=color)
+    return fit_titles(axes)
 
 
 def plot_history(
@@ -100,22 +109,18 @@ def plot_history(
 
     Give the axes of an earlier call, and a label each time, to compare trainings.
     """
-    if axes is None:
-        _, axes = plt.subplots(1, 2, figsize=(8, 3))
-    epochs = range(1, len(history.lr) + 1)
-    best = history.best_epoch - 1
-    for ax, name, unit in zip(
-        axes, ("loss", "accuracy"), ("nats per picture", "share"), strict=True
-    ):
+    loss_ax, accuracy_ax = plt.subplots(1, 2, figsize=(8, 3))[1] if axes is None else axes
+    epochs, best = range(1, len(history.lr) + 1), history.best_epoch - 1
+    for ax, name, unit in (loss_ax, "loss", "nats per picture"), (accuracy_ax, "accuracy", "share"):
         train, val = getattr(history, f"train_{name}"), getattr(history, f"val_{name}")
         (line,) = ax.plot(epochs, val, label=label or "validation")
         color = line.get_color()
         ax.plot(epochs, train, "--", color=color, alpha=0.6, label=None if label else "training")
         ax.plot(epochs[best], val[best], "o", color=color)
         ax.set(xlabel="epoch", ylabel=f"{name} ({unit})")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-    axes[1].legend()
-    return axes
+        ax.locator_params(axis="x", integer=True)
+    accuracy_ax.legend()
+    return loss_ax, accuracy_ax
 
 
 def plot_confusion(
@@ -124,22 +129,22 @@ def plot_confusion(
     """Draw how many pictures of each true class (rows) were called what (columns)."""
     ax = plt.gca() if ax is None else ax
     n = len(class_names)
-    counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n)
-    ax.imshow(counts.numpy(), cmap="Blues")
-    ax.grid(visible=False)
-    for row in range(n):
-        for column in range(n):
-            dark = counts[row, column] > counts.max() / 2
-            ax.text(
-                column,
-                row,
-                counts[row, column].item(),
-                ha="center",
-                va="center",
-                color="white" if dark else "black",
-            )
-    ax.set_xticks(range(n), class_names, rotation=45 if n > 4 else 0)
+    counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n).numpy()
+    ax.imshow(counts, cmap="Blues", vmin=0)
+    figure = ax.figure.get_figure(root=True)
+    point = figure.dpi / 72
+    cell = min(ax.bbox.width, ax.bbox.height) / n / point
+    figure.set_size_inches(*(figure.get_size_inches() * max(1, 16 / cell)))  # cells of 16 points
+    cell = max(16, cell)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if count > 0.7 * counts.max() else "black"
+        size = min(10, 0.5 * cell, 1.4 * cell / len(str(count)))
+        ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
+    ax.set_xticks(range(n), class_names)
     ax.set_yticks(range(n), class_names)
+    if max(tick.get_window_extent().width for tick in ax.get_xticklabels()) > cell * point:
+        plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel="predicted class", ylabel="true class")
+    ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     return ax

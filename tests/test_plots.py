@@ -1,12 +1,18 @@
-"""Figures show the pixels that went in, and say what they should."""
+"""Figures show the pixels that went in, say what they should, and change no training."""
+
+import itertools
+import random
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from conftest import save_picture
+from matplotlib.colors import to_rgb
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from torchvision.transforms import v2
 
 from helpers import data, plots
@@ -86,7 +92,8 @@ def test_visualize_model_says_what_is_predicted_and_what_is_true(loaders, cpu):
     axes = plots.visualize_model(model, loaders, cpu, num_images=5)
     assert axes[0].get_title() == "✓ a 73%\ntrue: a"
     assert axes[4].get_title() == "✗ a 73%\ntrue: b"
-    assert axes[0].title.get_color() != axes[4].title.get_color()
+    blue, vermilion = "#0072B2", "#D55E00"
+    assert [ax.title.get_color() for ax in axes] == [blue] * 3 + [vermilion] * 2
     for ax, (image, _) in zip(axes, loaders.val.dataset, strict=True):
         np.testing.assert_allclose(
             shown_pixels(ax), plots.restore(image, data.MEAN, data.STD), atol=1e-6
@@ -94,14 +101,190 @@ def test_visualize_model_says_what_is_predicted_and_what_is_true(loaders, cpu):
     assert model.training
 
 
-def test_visualize_model_shows_mistakes_first_when_asked(loaders, cpu):
-    axes = plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu, num_images=2, wrong_first=True)
-    assert [ax.get_title().endswith("true: b") for ax in axes] == [True, True]
+class Reader(nn.Module):
+    """A network that tells from the color of a picture's corner what to say, and how surely."""
+
+    def forward(self, inputs):
+        return inputs[:, :2, 0, 0]
 
 
-def test_visualize_model_refuses_pictures_that_change(loaders, cpu):
-    with pytest.raises(ValueError, match="show split="):
-        plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu, split="train")
+def flat_pictures(logits):
+    """Pictures of one color each, made so that `Reader` gives these logits for them."""
+    colors = torch.nn.functional.pad(torch.tensor(logits), (0, 1))
+    return colors[:, :, None, None].expand(-1, 3, 4, 4).contiguous()
+
+
+def by_hand(val, **options):
+    """Loaders that somebody made without this book's functions."""
+    loader = DataLoader(val, 2, **options)
+    return data.Loaders(loader, loader, None, ["a", "b"], (0.0,) * 3, (1.0,) * 3)
+
+
+def test_the_most_confident_mistakes_come_first(cpu):
+    """Of seven pictures, in batches of two, four are mistakes; the first is not the surest."""
+    logits = [[0.2, 0], [0.9, 0], [0, 0.3], [0, 0.8], [0.6, 0], [0, 0.4], [0.7, 0]]
+    labels = [1, 0, 0, 0, 1, 1, 1]
+    loaders = by_hand(TensorDataset(flat_pictures(logits), torch.tensor(labels)))
+    axes = plots.visualize_model(Reader(), loaders, cpu, num_images=7, wrong_first=True)
+    odds = np.exp(np.array(logits))
+    sure, said = (odds.max(1) / odds.sum(1)), odds.argmax(1)
+    wrong = np.flatnonzero(said != labels)
+    order = [*wrong[np.argsort(-sure[wrong])], *np.flatnonzero(said == labels)]
+    assert order[:5] == [3, 6, 4, 2, 0]
+    assert [ax.get_title() for ax in axes] == [
+        f"{'✗' if i in wrong else '✓'} {'ab'[said[i]]} {sure[i]:.0%}\ntrue: {'ab'[labels[i]]}"
+        for i in order
+    ]
+    for ax, i in zip(axes, order, strict=True):
+        np.testing.assert_allclose(shown_pixels(ax)[0, 0, :2], logits[i], rtol=1e-6)
+    few = plots.visualize_model(Reader(), loaders, cpu, num_images=3, wrong_first=True)
+    assert [ax.get_title() for ax in few] == [ax.get_title() for ax in axes[:3]]
+
+
+class Noisy(TensorDataset):
+    """Pictures that are a little darker or lighter each time one looks."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image * torch.empty(1).uniform_(0.2, 1), label
+
+
+@pytest.mark.parametrize("wrong_first", [False, True])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_picture_and_its_title_belong_together(cpu, split, wrong_first):
+    """Also where the loader shuffles, and where pictures change: these very ones were judged."""
+    logits = [[i / 10, 0] if i % 3 else [0, i / 10] for i in range(1, 10)]
+    labels = torch.arange(1, 10) % 2
+    loaders = by_hand(Noisy(flat_pictures(logits), labels), shuffle=True)
+    axes = plots.visualize_model(
+        Reader(), loaders, cpu, split=split, num_images=9, wrong_first=wrong_first
+    )
+    for ax in axes:
+        a, b, _ = shown_pixels(ax)[0, 0]
+        said, sure = ("a", a) if a > b else ("b", b)
+        assert f" {said} {1 / (1 + np.exp(-sure)):.0%}" in ax.get_title()
+    whole = by_hand(TensorDataset(flat_pictures(logits), labels), shuffle=True)
+    axes = plots.visualize_model(Reader(), whole, cpu, split=split, num_images=9)
+    seen = [round(10 * shown_pixels(ax)[0, 0].max()) for ax in axes]
+    assert sorted(seen) == list(range(1, 10)) != seen
+    assert [ax.get_title()[-1] for ax in axes] == ["ab"[i % 2] for i in seen]
+
+
+@pytest.mark.parametrize(("split", "name"), [("test", "test"), ("vall", "vall"), ("mean", "mean")])
+def test_a_part_that_is_not_there_is_named(loaders, cpu, split, name):
+    message = rf"no {name} part: show split='val' or 'train'"
+    with pytest.raises(ValueError, match=message):
+        plots.show_batch(loaders, split=split)
+    with pytest.raises(ValueError, match=message):
+        plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu, split=split)
+
+
+def test_nothing_to_show_is_said(loaders, cpu):
+    with pytest.raises(ValueError, match="no picture to show"):
+        plots.show_batch(loaders, num_images=0)
+    empty = loaders._replace(val=DataLoader([]))
+    with pytest.raises(ValueError, match="no picture to show"):
+        plots.visualize_model(Fixed([1.0, 0.0]), empty, cpu)
+
+
+def random_everywhere(image):
+    """An augmentation that draws from all three sources of random numbers."""
+    return image + 100 * torch.rand(1) + 10 * random.random() + np.random.rand()
+
+
+def every_random_state(loaders):
+    loader = loaders.train
+    own = [owner.generator.get_state().tolist() for owner in (loader, loader.sampler)
+           if owner.generator is not None]  # fmt: skip
+    _, keys, *place = np.random.get_state()
+    return own, torch.get_rng_state().tolist(), random.getstate(), keys.tolist(), place
+
+
+LOOKS = {
+    "show_batch": lambda loaders, cpu: plots.show_batch(loaders),
+    "show_batch, val": lambda loaders, cpu: plots.show_batch(loaders, split="val"),
+    "visualize_model": lambda loaders, cpu: plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu),
+    "visualize_model, train": lambda loaders, cpu: plots.visualize_model(
+        Fixed([1.0, 0.0]), loaders, cpu, split="train", wrong_first=True
+    ),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("kind", ["of the book", "without a generator", "with its own sampler"])
+def test_looking_changes_no_training(cpu, look, kind):
+    """Batches and crops of two epochs, with looks in between and without, are the same bits."""
+    pictures = data.Pictures(torch.randint(256, (7, 3, 8, 8)).float(), [0, 1] * 3 + [0],
+                             random_everywhere, v2.Identity())  # fmt: skip
+
+    def epochs(looks):
+        torch.manual_seed(4), random.seed(4), np.random.seed(4)
+        loaders = data.make_loaders(
+            pictures, pictures, None, class_names=["a", "b"], batch_size=2, seed=4
+        )
+        if kind == "without a generator":
+            loaders = loaders._replace(train=DataLoader(pictures, 2, shuffle=True))
+        if kind == "with its own sampler":
+            generator = torch.Generator().manual_seed(4)
+            sampler = WeightedRandomSampler([1.0] * 7, 7, generator=generator)
+            loaders = loaders._replace(train=DataLoader(pictures, 2, sampler=sampler))
+        batches = []
+        for _ in range(2):
+            if looks:
+                before = every_random_state(loaders)
+                look(loaders, cpu)
+                assert every_random_state(loaders) == before
+            batches += [tensor for batch in loaders.train for tensor in batch]
+        return batches
+
+    for plain, looked_at in zip(epochs(False), epochs(True), strict=True):
+        assert torch.equal(plain, looked_at)
+
+
+def test_show_batch_shows_the_batch_that_training_gets_next(loaders):
+    """Shuffled and augmented, of the second epoch too."""
+    for _ in range(2):
+        axes = plots.show_batch(loaders)
+        inputs, labels = next(iter(loaders.train))
+        assert [ax.get_title() for ax in axes] == [loaders.class_names[label] for label in labels]
+        for ax, image in zip(axes, inputs, strict=True):
+            np.testing.assert_allclose(
+                shown_pixels(ax), plots.restore(image, data.MEAN, data.STD), atol=1e-6
+            )
+
+
+def test_a_gray_picture_is_shown_gray():
+    pixels = torch.linspace(0, 1, 12).reshape(1, 3, 4)
+    ax = plots.imshow((pixels - 0.4) / 0.3, (0.4,), (0.3,))
+    assert shown_pixels(ax).shape == (3, 4, 3)
+    for channel in range(3):
+        np.testing.assert_allclose(shown_pixels(ax)[..., channel], pixels[0], atol=1e-6)
+
+
+NAMES = {
+    "short": ["ants", "bees"],
+    "twenty": ["great spotted woodpe", "small black garden a"],
+    "long": ["American_Staffordshire_terrier", "German short-haired pointer (male)"],
+    "wide": ["アメリカン・スタッフォードシャー・テリア", "大斑啄木鳥"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # there is no font for them here, only boxes
+@pytest.mark.parametrize("look", [LOOKS["show_batch"], LOOKS["visualize_model, train"]])
+@pytest.mark.parametrize("class_names", NAMES.values(), ids=NAMES)
+def test_titles_overlap_nothing_and_are_legible(cpu, look, class_names):
+    pictures = TensorDataset(torch.rand(8, 3, 9, 9), torch.arange(8) % 2)
+    loader = DataLoader(pictures, 8)
+    loaders = data.Loaders(loader, loader, None, class_names, (0.0,) * 3, (1.0,) * 3)
+    axes = look(loaders, cpu)
+    plt.gcf().canvas.draw()
+    assert min(ax.title.get_fontsize() for ax in axes) >= 8
+    titles = [ax.title.get_window_extent() for ax in axes]
+    pictures = [ax.images[0].get_window_extent() for ax in axes]
+    for one, other in itertools.combinations(titles, 2):
+        assert not one.overlaps(other)
+        assert one.y0 != other.y0 or abs(one.x0 - other.x0) > min(one.width, other.width) + 4
+    assert not any(title.overlaps(picture) for title in titles for picture in pictures)
 
 
 def test_plot_history_draws_both_curves_and_the_best_epoch():
@@ -116,9 +299,71 @@ def test_plot_history_draws_both_curves_and_the_best_epoch():
     assert len(accuracy.lines) == 6
 
 
+def some_answers(num_classes, num_examples=60):
+    """Labels, and answers that err more often upwards than downwards."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, num_classes, num_examples)
+    predicted = np.minimum(labels + rng.integers(0, 3, num_examples), num_classes - 1)
+    return torch.from_numpy(predicted), torch.from_numpy(labels)
+
+
 def test_plot_confusion_counts_true_classes_in_rows():
-    labels = torch.tensor([0, 0, 0, 1, 1])
-    predicted = torch.tensor([0, 1, 1, 1, 1])
-    ax = plots.plot_confusion(predicted, labels, ["ant", "bee"])
-    np.testing.assert_array_equal(shown_pixels(ax), [[1, 2], [0, 2]])
-    assert {text.get_text() for text in ax.texts} == {"0", "1", "2"}
+    predicted, labels = some_answers(4)
+    ax = plots.plot_confusion(predicted, labels, ["ant", "bee", "cat", "dog"])
+    expected = confusion_matrix(labels, predicted)
+    assert (expected != expected.T).any() and (expected != expected[::-1]).any()
+    np.testing.assert_array_equal(shown_pixels(ax), expected)
+    found = {text.get_position(): text.get_text() for text in ax.texts}
+    assert found == {(j, i): str(expected[i, j]) for i in range(4) for j in range(4)}
+    for axis, name in ((ax.xaxis, "predicted class"), (ax.yaxis, "true class")):
+        assert axis.get_label_text() == name
+        assert list(axis.get_ticklocs()) == [0, 1, 2, 3]
+        assert [text.get_text() for text in axis.get_ticklabels()] == ["ant", "bee", "cat", "dog"]
+    assert ax.yaxis_inverted() and not ax.xaxis_inverted()  # the first row on top, as in a table
+
+
+CONFUSED = {
+    "one": ["ants"],
+    "two": ["ants", "bees"],
+    "two long ones": ["great spotted woodpecker", "small black garden ant"],
+    "ten": [f"class number {i}" for i in range(10)],
+    "thirty": [f"the class number {i}" for i in range(30)],
+}
+
+
+def contrast(color, ground):
+    """The ratio that the Web Content Accessibility Guidelines define: 1 to 21, and 4.5 is good."""
+
+    def luminance(name):
+        rgb = np.array(to_rgb(name))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722) + 0.05
+
+    one, other = luminance(color), luminance(ground)
+    return max(one, other) / min(one, other)
+
+
+@pytest.mark.parametrize("num_examples", [60, 20_000])
+@pytest.mark.parametrize("class_names", CONFUSED.values(), ids=CONFUSED)
+def test_plot_confusion_is_legible(class_names, num_examples):
+    """Each count within its cell and told from its ground; each name ends at its own tick."""
+    n = len(class_names)
+    ax = plt.figure(figsize=(3, 3)).gca()
+    assert plots.plot_confusion(*some_answers(n, num_examples), class_names, ax) is ax
+    ax.figure.canvas.draw()
+    cell = ax.get_window_extent().width / n
+    for text in ax.texts:
+        (x, y), box = ax.transData.transform(text.get_position()), text.get_window_extent()
+        assert max(x - box.x0, box.x1 - x) < cell / 2 and max(y - box.y0, box.y1 - y) < cell / 2
+        assert text.get_fontsize() >= 5
+        ground = ax.images[0].to_rgba([int(text.get_text())])[0]
+        assert contrast(text.get_color(), ground) > 4
+    names = ax.get_xticklabels()
+    if names[0].get_rotation() == 0:
+        boxes = [name.get_window_extent() for name in names]
+        assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+    else:  # slanted: the upper right corner is below the tick
+        for place, name in enumerate(names):
+            x, _ = ax.transData.transform((place, 0))
+            assert abs(name.get_window_extent().x1 - x) < max(cell / 2, 10)
+    assert (names[0].get_rotation() == 0) == (max(map(len, class_names)) < 6)

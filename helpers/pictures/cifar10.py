@@ -11,6 +11,12 @@ from torchvision.datasets import CIFAR10
 from helpers import assets
 
 
+def read_cifar10(asset: assets.Asset) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Read either form: the pictures and labels of "train", then those of "test"."""
+    read = read_sheets if asset.edition == "rendered" else read_archive
+    return *read(asset.path, "train"), *read(asset.path, "test")
+
+
 def read_archive(root: Path, split: str) -> tuple[Tensor, Tensor]:
     """Read CIFAR-10 itself: pictures `(N, 3, 32, 32)`, uint8, and labels `(N,)`, int64."""
     archive = CIFAR10(root, train=split == "train", download=False)  # checks the hashes first

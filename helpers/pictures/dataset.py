@@ -17,7 +17,7 @@ class Pictures(Dataset):
 
     def __init__(
         self,
-        pictures: Sequence[Tensor],
+        pictures: Sequence[Tensor] | Tensor,
         labels: Sequence[int],
         per_picture: Callable,
         per_batch: Callable,

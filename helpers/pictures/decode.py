@@ -55,7 +55,9 @@ def open_picture(path: str | Path, short_side: int) -> Tensor:
         raise ValueError(f"{path}: {why_not(Path(path), error)}") from error
     scale = short_side / min(image.size)
     if scale < 1:
-        image = image.resize([max(1, round(side * scale)) for side in image.size], Image.BICUBIC)
+        image = image.resize(
+            [max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC
+        )
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -77,7 +79,7 @@ def why_not(path: Path, error: Exception) -> str:
         return "a link to a file that isn't there"
     if isinstance(error, OSError) and error.strerror:
         return f"it can't be read ({error.strerror})"
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError) and Image.MAX_IMAGE_PIXELS:
         return f"more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many to open; make it smaller"
     if not isinstance(error, UnidentifiedImageError):
         return str(error) if isinstance(error, ValueError) else f"damaged ({error!r})"

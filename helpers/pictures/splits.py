@@ -90,7 +90,7 @@ def draw_groups(groups: list[list[int]], count: int, generator: torch.Generator)
 def pixel_key(picture: Tensor) -> str:
     """Return a key that only pictures with the same pixels share."""
     digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    digest.update(picture.contiguous().numpy())
+    digest.update(picture.contiguous().numpy().data)
     return digest.hexdigest()
 
 
