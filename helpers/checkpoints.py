@@ -180,7 +180,7 @@ def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
 
 def settings(parts: dict, loader: DataLoader) -> dict:
     """Name how a training is set up, but not how long it is to be."""
-    found = {name: type(part).__name__ for name, part in parts.items()}
+    found: dict = {name: type(part).__name__ for name, part in parts.items()}
     found["batch size"] = loader.batch_size
     found["number of training examples"] = length_hint(loader.dataset)
     found["generator in the loader"] = loader.generator is not None

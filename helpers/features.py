@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from operator import length_hint
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def extract_features(
     num_views: how often each picture is looked at. Without augmentation one view says it all, and
     training on the features is exact; with augmentation each view is another crop.
     """
-    size, seen = num_views * len(loader.dataset), 0
+    size, seen = num_views * length_hint(loader.dataset), 0
     features, labels = torch.empty(0), torch.empty(size, dtype=torch.int64)
     for batch_features, batch_labels in run_backbone(model, loader, device, num_views):
         if not seen:
@@ -104,7 +105,7 @@ def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]
     Each view has random numbers of its own, so that the same pictures give the same crops again;
     the caller's random numbers stay where they were.
     """
-    if not len(loader.dataset):
+    if not length_hint(loader.dataset):
         raise ValueError(NO_BATCH)
     batch_size = loader.batch_size or 64  # a loader with a sampler of batches has none
     in_order = DataLoader(loader.dataset, batch_size, collate_fn=loader.collate_fn)
@@ -128,7 +129,7 @@ def fingerprint(
         if not name.startswith("fc."):
             add(digest, value, name)
     all_labels, probes, seen = [], {}, 0
-    size = num_views * len(loader.dataset)
+    size = num_views * length_hint(loader.dataset)
     places = set(np.linspace(0, size - 1, NUM_PROBES, dtype=int).tolist())
     for inputs, labels in views(loader, num_views):
         add(digest, inputs)

@@ -94,6 +94,6 @@ def paired_test(right: Tensor, other_right: Tensor) -> float:
     """
     if right.shape != other_right.shape:
         raise ValueError(f"{len(right)} and {len(other_right)} answers: ask both the same examples")
-    only_one, only_other = (right & ~other_right).sum().item(), (other_right & ~right).sum().item()
+    only_one, only_other = int((right & ~other_right).sum()), int((other_right & ~right).sum())
     n, most = only_one + only_other, max(only_one, only_other)
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(most, n + 1)) / 2**n)

@@ -1,6 +1,7 @@
 """The benchmark in tools/bench: its arithmetic, its records, and that its contestants run."""
 
 import csv
+import inspect
 import json
 import math
 import os
@@ -14,7 +15,6 @@ from pathlib import Path
 import bare
 import growth
 import hardware
-import measure_photographs
 import numpy as np
 import protocol
 import pytest
@@ -24,7 +24,8 @@ import torch
 from conftest import save_picture
 
 import book
-from helpers import assets
+from helpers import assets, data
+from helpers.recipe import train_network
 
 SCRIPTS = ("book.py", "plain_pytorch.py", "source_loops.py")
 
@@ -235,8 +236,10 @@ def test_the_protocol_asks_for_nothing_of_the_book():
 
 
 def test_the_book_takes_part_with_the_settings_of_its_chapters():
-    for name in ("BATCH_SIZE", "NUM_EPOCHS", "LR", "HEAD_LR"):
-        assert getattr(book, name) == getattr(measure_photographs, name), name
+    shared = [inspect.signature(f).parameters for f in (train_network, data.image_folders)]
+    for name in ("batch_size", "num_epochs", "lr", "head_lr"):
+        (parameter,) = (parameters[name] for parameters in shared if name in parameters)
+        assert getattr(book, name.upper()) == parameter.default, name
 
 
 def test_the_bare_rate_is_the_batch_over_the_median_of_its_steps(monkeypatch):

@@ -1,13 +1,14 @@
 """What every notebook must look like; that they run is for nbval to see."""
 
+import csv
+import inspect
 import re
 from pathlib import Path
 
-import measure_photographs
 import nbformat
 import pytest
 
-from helpers import assets
+from helpers import assets, data, recipe
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -67,18 +68,53 @@ def test_parameters_are_in_one_cell_at_most(notebook):
     assert len(tagged) <= 1
 
 
-def test_ants_and_bees_are_measured_with_the_settings_of_the_chapters():
-    """The tables of two pages come from tools/measure/measure_*.py; chapters 4 and 5 quote them."""
-    for path in PATHS[3:]:
-        tags = {tag: cell for cell in code_cells(nbformat.read(path, as_version=4))
-                for tag in cell.metadata.get("tags", [])}  # fmt: skip
+def defaults(function):
+    parameters = inspect.signature(function).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+def test_the_settings_of_the_chapters_are_those_of_the_shared_recipe():
+    """The tables come from `helpers.recipe`; chapters 3, 4 and 5 name its settings."""
+    shared = defaults(recipe.train_network) | defaults(data.image_folders)
+    shared["size"] = assets.input_size()
+    for path, expected in zip(
+        PATHS[2:], (defaults(recipe.train_head), shared, shared), strict=True
+    ):
+        (cell,) = (c for c in code_cells(nbformat.read(path, as_version=4))
+                   if "parameters" in c.metadata.get("tags", []))  # fmt: skip
         settings = {"assets": assets}
-        exec(tags["parameters"].source, settings)
-        names = ("batch_size", "num_epochs", "lr", "head_lr")
-        assert {name: settings[name] for name in names} == {
-            name: getattr(measure_photographs, name.upper()) for name in names
-        }
-        assert settings["size"] == assets.input_size()
+        exec(cell.source, settings)
+        names = expected.keys() & settings.keys() - {"__builtins__"}
+        assert len(names) > 2
+        assert {n: settings[n] for n in names} == {n: expected[n] for n in names}, path.stem
+
+
+def printed(chapter, start):
+    """Return the first share, in per cent, of the line of a chapter's output that begins so."""
+    for cell in code_cells(nbformat.read(PATHS[chapter - 1], as_version=4)):
+        for output in cell.outputs:
+            for line in output.get("text", "").splitlines():
+                if line.startswith(start):
+                    return re.search(r"([\d.]+)%", line.removeprefix(start))[1]
+    raise AssertionError(f"chapter {chapter} prints no {start!r}")
+
+
+SAME_RUNS = [  # how the table names a training, and where the chapters print its test accuracy
+    ("ants and bees, 96 px", "frozen", [(5, "frozen ")]),
+    ("ants and bees, 96 px", "fine-tuned", [(4, "test: "), (5, "fine-tuned ")]),
+    ("ants and bees, 96 px", "from scratch", [(5, "from scratch ")]),
+    ("ten classes", "frozen, 64 px", [(3, "frozen, 64 px ")]),
+    ("ten classes", "fine-tuned, 32 px", [(3, "fine-tuned, 32 px ")]),
+]
+
+
+@pytest.mark.parametrize(("pictures", "training", "places"), SAME_RUNS)
+def test_the_same_run_has_the_same_number_everywhere(pictures, training, places):
+    with (ROOT / "book" / "renders.csv").open(encoding="utf8") as file:
+        rows = {(row["pictures"], row["training"]): row for row in csv.DictReader(file)}
+    measured = f"{100 * float(rows[pictures, training]['seed 0']):.1f}"
+    for chapter, start in places:
+        assert printed(chapter, start) == measured, f"chapter {chapter}"
 
 
 def test_numbers_said_of_the_photographs_are_those_measured():

@@ -12,11 +12,11 @@ into any of them.
 import argparse
 import csv
 import time
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,9 +25,9 @@ from torch import nn
 from helpers import assets, data
 from helpers.features import extract_features
 from helpers.metrics import History
-from helpers.models import parameter_groups, resnet18
-from helpers.runtime import get_device, seed_everything
-from helpers.training import fit
+from helpers.models import resnet18
+from helpers.recipe import train_network
+from helpers.runtime import get_device
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -40,8 +40,6 @@ RUN_COLUMNS = [
     "seconds",
 ]
 SUMMARY_COLUMNS = ["method", "best epoch", "last epoch", "seconds"]
-# The settings of chapters 4 and 5; a test compares them with the notebooks.
-BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02
 METHODS = {
     "frozen": {"freeze": True},
     "fine-tuned": {},
@@ -49,23 +47,10 @@ METHODS = {
 }
 
 
-def train(
-    method: str, seed: int, num_epochs: int = NUM_EPOCHS
-) -> tuple[nn.Module, data.Loaders, History]:
-    """Train on ants and bees with the settings of chapters 4 and 5."""
-    seed_everything(seed)
-    loaders = data.ants_bees(size=assets.input_size(), batch_size=BATCH_SIZE, seed=seed)
-    device = get_device()
-    model = resnet18(len(loaders.class_names), **METHODS[method]).to(device)
-    groups = parameter_groups(model, lr=LR, head_lr=HEAD_LR)
-    optimizer = torch.optim.SGD(groups, momentum=0.9)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=num_epochs)
-    criterion = nn.CrossEntropyLoss()
-    history = fit(
-        model, loaders.train, loaders.val, criterion, optimizer, device,
-        num_epochs=num_epochs, scheduler=scheduler, verbose=False,
-    )  # fmt: skip
-    return model, loaders, history
+def train(method: str, seed: int, **options) -> tuple[nn.Module, data.Loaders, History]:
+    """Train on ants and bees as chapters 4 and 5 do."""
+    load = partial(data.ants_bees, size=assets.input_size(), seed=seed)
+    return train_network(load, seed=seed, **METHODS[method], **options)
 
 
 def logistic_regression() -> float:
@@ -123,7 +108,6 @@ def main() -> None:
     """Train every method with every seed; write the table and the figure."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=NUM_EPOCHS)
     parser.add_argument("--out", type=Path, default=BOOK, help="where to write (default: book)")
     args = parser.parse_args()
     if assets.ants_bees("photos").edition != "photos":
@@ -136,7 +120,7 @@ def main() -> None:
     for seed in range(args.seeds):
         for method in METHODS:
             start = time.perf_counter()
-            _, _, history = train(method, seed, args.epochs)
+            _, _, history = train(method, seed)
             histories[method].append(history)
             best, last = max(history.val_accuracy), history.val_accuracy[-1]
             seconds = time.perf_counter() - start

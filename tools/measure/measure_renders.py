@@ -8,9 +8,9 @@ training the accuracy on the test pictures, which chose nothing, with each seed.
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
-import torch
 from measure_photographs import BOOK, METHODS, train, write
 from torch import nn
 from torch.utils.data import DataLoader
@@ -19,49 +19,37 @@ from helpers import data
 from helpers.features import extract_features
 from helpers.metrics import Metrics
 from helpers.models import resnet18
-from helpers.runtime import get_device, seed_everything
-from helpers.training import evaluate, fit
+from helpers.recipe import train_head, train_network
+from helpers.runtime import get_device
+from helpers.training import evaluate
 
-NUM_EPOCHS = {"head": 20, "network": 10}
 HEADS = {
     "frozen, 32 px, not normalized": {"normalized": False},
     "frozen, 32 px": {},
     "frozen, 64 px": {"size": 64},
 }
 NETWORKS = {
-    "fine-tuned, 32 px": ("pretrained", {}),
-    "from scratch, 32 px": (None, {}),
+    "fine-tuned, 32 px": "pretrained",
+    "from scratch, 32 px": None,
 }
 CRITERION = nn.CrossEntropyLoss()
+CIFAR10 = {"num_epochs": 5, "lr": 0.01, "head_lr": 0.01}  # of a whole network, as in chapter 3
 
 
-def train_head(seed: int, **options) -> Metrics:
+def train_on_features(seed: int, **options) -> Metrics:
     """Train a head on the frozen backbone's features of CIFAR-10's classes; return its test."""
-    seed_everything(seed)
     loaders, device = data.cifar10(edition="rendered", seed=seed, **options), get_device()
     backbone = resnet18(10, freeze=True).to(device)
     train, val, test = (extract_features(backbone, loader, device) for loader in loaders[:3])
-    shuffled = DataLoader(train, 100, shuffle=True, generator=torch.Generator().manual_seed(seed))
-    head = nn.Linear(512, 10).to(device)
-    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
-    fit(
-        head, shuffled, DataLoader(val, 1000), CRITERION, optimizer, device,
-        num_epochs=NUM_EPOCHS["head"], verbose=False,
-    )  # fmt: skip
+    head, _ = train_head(train, val, 10, seed=seed)
     return evaluate(head, DataLoader(test, 1000), CRITERION, device)
 
 
-def train_network(seed: int, weights: str | None, **options) -> Metrics:
+def train_on_pictures(seed: int, weights: str | None) -> Metrics:
     """Train a whole network on CIFAR-10's classes; return its test."""
-    seed_everything(seed)
-    loaders, device = data.cifar10(edition="rendered", seed=seed, **options), get_device()
-    model = resnet18(10, weights=weights).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    fit(
-        model, loaders.train, loaders.val, CRITERION, optimizer, device,
-        num_epochs=NUM_EPOCHS["network"], verbose=False,
-    )  # fmt: skip
-    return evaluate(model, loaders.test, CRITERION, device)
+    load = partial(data.cifar10, edition="rendered", size=32, seed=seed)
+    model, loaders, _ = train_network(load, weights=weights, seed=seed, **CIFAR10)
+    return evaluate(model, loaders.test, CRITERION, get_device())
 
 
 def train_ants_bees(seed: int, method: str) -> Metrics:
@@ -79,10 +67,10 @@ def main() -> None:
     os.environ["EDITION"] = "rendered"
 
     jobs = [("ants and bees, 96 px", m, train_ants_bees, {"method": m}) for m in METHODS]
-    jobs += [("ten classes", name, train_head, options) for name, options in HEADS.items()]
+    jobs += [("ten classes", name, train_on_features, options) for name, options in HEADS.items()]
     jobs += [
-        ("ten classes", name, train_network, {"weights": weights, **options})
-        for name, (weights, options) in NETWORKS.items()
+        ("ten classes", name, train_on_pictures, {"weights": weights})
+        for name, weights in NETWORKS.items()
     ]
     rows = []
     for pictures, name, job, options in jobs:
