@@ -115,7 +115,10 @@ def test_without_cuda_the_lock_keeps_all_but_pytorch_and_what_only_pytorch_needs
     assert text.count("--hash=") == sum(
         num_hashes for pin, num_hashes in lock() if pin.name not in markers
     )
-    # What is installed says who needs whom: nothing that stays may need what goes.
+    # What is installed says who needs whom. What PyTorch needs only on Linux goes.
+    needs = [Requirement(need) for need in metadata.requires("torch") or []]
+    assert {need.name for need in needs if "linux" in str(need.marker).lower()} <= markers.keys()
+    # Nothing that stays may need what goes.
     for line in kept:
         try:
             needs = metadata.requires(Requirement(line.rstrip("\\ ")).name) or []
