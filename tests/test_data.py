@@ -7,11 +7,13 @@ import pytest
 import torch
 from conftest import save_picture
 from PIL import Image
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, pad
 from torch.utils.data import DataLoader
+from torchvision.models import ResNet18_Weights
 from torchvision.transforms import v2
 
 from helpers import assets, data
+from helpers.pictures.cifar10 import read_archive, read_cifar10, read_sheets
 from helpers.pictures.decode import open_picture
 from helpers.pictures.splits import draw_per_class
 
@@ -41,6 +43,14 @@ def test_a_test_part_is_found_where_there_is_one(root):
     save_picture(root / "test" / "b" / "1.png", seed=21)
     loaders = data.image_folders(root, size=16)
     assert len(loaders.test.dataset) == 2
+    assert torch.equal(loaders.test.dataset[0][0], loaders.test.dataset[0][0])
+    assert [loaders.part(name) for name in ("train", "val", "test")] == list(loaders[:3])
+
+
+@pytest.mark.parametrize("split", ["test", "vall", "class_names"])
+def test_a_part_that_is_not_there_is_named(root, split):
+    with pytest.raises(ValueError, match=f"no {split} part: show split='val' or 'train'"):
+        data.image_folders(root, size=16).part(split)
 
 
 def test_validation_is_neither_shuffled_nor_augmented_and_training_is_both(root):
@@ -207,6 +217,77 @@ def test_cifar10_has_the_promised_form_and_keeps_the_parts_apart():
     assert len(train) == 200 and not train & val and not train & test and not val & test
 
 
+def test_cifar10_is_shifted_by_four_pixels_at_most_and_mirrored_half_the_time():
+    """All 9 × 9 shifts, mirrored or not, are drawn as often, and nothing else is."""
+    shift = data.cifar10(edition="rendered", augment=True).train.dataset.per_picture
+    picture = torch.randint(1, 256, (3, 32, 32), dtype=torch.uint8)
+    padded = pad(picture, (4, 4, 4, 4))
+    draws = {}
+    for i in range(9):
+        for j in range(9):
+            moved = padded[:, i : i + 32, j : j + 32]
+            draws[moved.numpy().tobytes()] = i, j, 0
+            draws[moved.flip(2).numpy().tobytes()] = i, j, 1
+    drawn = np.array([draws[shift(picture).numpy().tobytes()] for _ in range(900)])
+    for axis in range(2):
+        counts = np.bincount(drawn[:, axis], minlength=9)
+        assert (abs(counts - 100) < 40).all()  # four standard deviations
+    assert abs(drawn[:, 2].sum() - 450) < 60
+
+
+def test_cifar10_augments_what_it_trains_with_and_nothing_else():
+    loaders = data.cifar10(edition="rendered", augment=True)
+    plain = data.cifar10(edition="rendered", augment=False)
+    for part in ("val", "test"):
+        found, expected = getattr(loaders, part).dataset, getattr(plain, part).dataset
+        some = range(0, len(found), 9)
+        for i in some:
+            assert torch.equal(found[i][0], expected[i][0]), part
+        original = torch.stack([found.pictures[i] for i in some]) / 255
+        mean, std = (torch.tensor(value)[:, None, None] for value in (data.MEAN, data.STD))
+        shown = torch.stack([found[i][0] for i in some])
+        torch.testing.assert_close(shown * std + mean, original, rtol=0, atol=1e-6)
+    differs = [not torch.equal(loaders.train.dataset[i][0], plain.train.dataset[i][0])
+               for i in range(40)]  # fmt: skip
+    assert sum(differs) > 30
+
+
+def test_the_statistics_are_those_that_torchvision_states():
+    """With its own weights, for the network of which the backbone has the shape."""
+    preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
+    assert list(data.MEAN) == preset.mean and list(data.STD) == preset.std
+    loaders = data.cifar10(edition="rendered")
+    assert loaders.mean == data.MEAN and loaders.std == data.STD
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_seed_draws_what_is_set_aside_of_cifar10(seed):
+    """A tenth of each class, class by class, from one generator; written out here again."""
+    pictures, labels = read_sheets(assets.cifar10("rendered").path, "train")
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for label in range(10):
+        members = torch.where(labels == label)[0]
+        order = torch.randperm(len(members), generator=generator)
+        drawn += members[order[: len(members) // 10]].tolist()
+    val = data.cifar10(edition="rendered", seed=seed).val.dataset
+    assert torch.equal(val.pictures, pictures[sorted(drawn)])
+    assert val.labels == labels[sorted(drawn)].tolist()
+
+
+def test_ants_are_called_ants():
+    """By the names of the files that the pictures come from."""
+    loaders = data.ants_bees(edition="rendered", size=32)
+    root = assets.ants_bees("rendered").path
+    for part in ("train", "val"):
+        found = getattr(loaders, part).dataset
+        for name, prefix in (("ants", "ant_"), ("bees", "bee_")):
+            path = sorted((root / part / name).glob(f"{prefix}*.jpg"))[3]
+            picture = open_picture(path, short_side=64)
+            places = [i for i, other in enumerate(found.pictures) if torch.equal(other, picture)]
+            assert [loaders.class_names[found.labels[i]] for i in places] == [name]
+
+
 def test_cifar10_sheets_are_cut_into_the_right_tiles():
     loaders = data.cifar10(edition="rendered")
     folder = assets.cifar10("rendered").path
@@ -258,11 +339,9 @@ def test_read_archive_gives_what_torchvision_gives(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", train)
     monkeypatch.setattr(CIFAR10, "test_list", [write("test_batch", batch())])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": meta[1]})
-    monkeypatch.setenv("TRANSFER_LEARNING_DATA", str(tmp_path))
-    from helpers.pictures.cifar10 import read_archive
-
-    assert assets.cifar10().edition == "photos"
-    pictures, labels = read_archive(tmp_path, "train")
+    asset = assets.Asset("cifar10", "photos", tmp_path, "CIFAR-10")
+    pictures, labels, *test = read_cifar10(asset)
+    assert all(map(torch.equal, test, read_archive(tmp_path, "test")))
     assert pictures.shape == (15, 3, 32, 32) and pictures.dtype == torch.uint8
     assert labels[:3].tolist() == [4, 0, 9]
     np.testing.assert_array_equal(pictures[0].flatten().numpy(), first["data"][0])

@@ -1,13 +1,16 @@
 """Frozen means frozen: weights and BatchNorm's statistics alike."""
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import assets, data
+from helpers.checks import batch_loss
 from helpers.features import extract_features
 from helpers.metrics import predict
 from helpers.models import (
@@ -22,7 +25,7 @@ from helpers.models import (
     trainable_parameters,
     unfreeze_parameters,
 )
-from helpers.training import fit, train_one_epoch
+from helpers.training import evaluate, fit, train_one_epoch
 
 
 @pytest.fixture
@@ -45,12 +48,13 @@ def test_a_frozen_backbone_is_bit_identical_after_training(pictures, criterion, 
     assert changed(model, before) == ["fc.weight", "fc.bias"]
 
 
-def test_requires_grad_alone_lets_batchnorm_drift(pictures, criterion, cpu, monkeypatch):
+def test_requires_grad_alone_lets_batchnorm_drift(pictures, criterion, cpu):
     """The tutorial's bug is there to be seen, and `changed` sees it."""
-    monkeypatch.setattr("helpers.training.train_mode", nn.Module.train)
     model = resnet18(2, freeze=True)
     before = snapshot(model)
-    train_one_epoch(model, DataLoader(pictures, 4), criterion, sgd(model), cpu, max_batches=2)
+    train_one_epoch(
+        model, DataLoader(pictures, 4), criterion, sgd(model), cpu, mode=nn.Module.train
+    )
     drifted = changed(model, before)
     assert "bn1.running_mean" in drifted and "layer4.1.bn2.running_var" in drifted
     assert "conv1.weight" not in drifted
@@ -97,6 +101,50 @@ def test_a_layer_frozen_alone_stays_in_evaluation_mode():
     assert [layer.training for layer in model] == [False, True, True]
 
 
+def bare():
+    return nn.BatchNorm1d(2, affine=False)
+
+
+def frozen_linear():
+    return nn.Linear(2, 2).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "trains"),
+    [
+        (nn.Sequential(frozen_linear(), bare()), 1, False),
+        (nn.Sequential(nn.Sequential(frozen_linear(), bare()), nn.Linear(2, 2)), (0, 1), False),
+        (nn.Sequential(nn.Sequential(frozen_linear()), bare(), nn.Linear(2, 2)), 1, False),
+        (nn.Sequential(frozen_linear(), nn.Sequential(bare()), nn.Linear(2, 2)), (1, 0), False),
+        (nn.Sequential(frozen_linear(), nn.ReLU(), bare(), nn.Linear(2, 2)), 2, False),
+        (nn.Sequential(nn.Linear(2, 2), bare(), frozen_linear()), 1, True),
+        (nn.Sequential(frozen_linear(), nn.Linear(2, 2), bare()), 2, True),
+        (nn.Sequential(frozen_linear(), nn.Sequential(nn.Linear(2, 2), bare())), (1, 1), True),
+        (nn.Sequential(bare(), nn.Linear(2, 2)), 0, True),
+        (nn.Sequential(bare()), 0, True),
+        (nn.Sequential(bare(), frozen_linear()), 0, False),
+        (nn.Sequential(frozen_linear(), nn.Dropout(), nn.Linear(2, 2)), 1, True),
+    ],
+)
+def test_a_normalization_without_parameters_goes_with_the_layer_before_it(model, place, trains):
+    """And a Dropout between a frozen layer and the head is the head's: it is trained with."""
+    train_mode(model)
+    layer = model.get_submodule(".".join(map(str, place if isinstance(place, tuple) else (place,))))
+    assert layer.training == trains
+
+
+def test_a_frozen_network_with_bare_normalizations_is_bit_identical(pictures, criterion, cpu):
+    """Also the first one, which is no part of a block but lies beside the head."""
+    model = resnet18(2, freeze=True)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, nn.BatchNorm2d(child.num_features, affine=False))
+    before = snapshot(model)
+    train_one_epoch(model, DataLoader(pictures, 4), criterion, sgd(model), cpu)
+    assert changed(model, before) == ["fc.weight", "fc.bias"]
+
+
 def test_eval_mode_gives_back_a_mixed_mode():
     model = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
     model[0].eval()
@@ -136,6 +184,24 @@ def test_weights_of_another_network_are_refused(tmp_path):
         resnet18(2, weights=tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize("lacking", ["conv1.weight", "layer4.1.bn2.running_var"])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_that_lack_one_are_refused(tmp_path, lacking, suffix):
+    state = resnet18(2, weights=None).state_dict()
+    del state[lacking]
+    path = tmp_path / f"part.{suffix}"
+    torch.save(state, path) if suffix == "pth" else safetensors.torch.save_file(state, path)
+    with pytest.raises(ValueError, match=rf"it lacks \['{lacking}'\] and brings \[\]"):
+        resnet18(2, weights=path)
+
+
+def test_weights_that_bring_one_more_are_refused(tmp_path):
+    state = resnet18(2, weights=None).state_dict()
+    torch.save(state | {"layer5.weight": torch.zeros(1)}, tmp_path / "more.pth")
+    with pytest.raises(ValueError, match=r"it lacks \[\] and brings \['layer5.weight'\]"):
+        resnet18(2, weights=tmp_path / "more.pth")
+
+
 def test_the_seed_decides_the_head():
     torch.manual_seed(3)
     one = resnet18(2).fc.weight
@@ -157,32 +223,85 @@ def test_a_head_on_features_gives_the_logits_of_the_whole_network(pictures, cpu)
     assert torch.equal(labels, features.tensors[1])
 
 
-def test_a_trained_head_is_as_good_as_logistic_regression(criterion, cpu):
-    """Ten classes, one backbone: our head and scikit-learn's differ by no more than noise."""
-    loaders = data.cifar10(edition="rendered", size=32)
+STRENGTH = 0.05  # scikit-learn's C
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """64 of the frozen backbone's features, standardized, in float64; and scikit-learn's head."""
+    loaders = data.cifar10(edition="rendered", num_train=500)
     backbone = resnet18(10, weights=assets.backbone("rendered").path)
-    train = extract_features(backbone, loaders.train, cpu)
-    test = extract_features(backbone, loaders.test, cpu)
-    x, y = test.tensors
+    (x, y), (other_x, other_y) = (
+        extract_features(backbone, loader, torch.device("cpu")).tensors
+        for loader in (loaders.train, loaders.val)
+    )
+    x, other_x = x[:, ::8].double(), other_x[:, ::8].double()
+    mean, std = x.mean(dim=0), x.std(dim=0)
+    train = TensorDataset((x - mean) / std, y)
+    val = TensorDataset((other_x - mean) / std, other_y)
+    oracle = LogisticRegression(C=STRENGTH, tol=1e-8, solver="newton-cg")
+    return train, val, oracle.fit(*(tensor.numpy() for tensor in train.tensors))
 
-    oracle = LogisticRegression(C=0.1, max_iter=1000).fit(*(t.numpy() for t in train.tensors))
-    theirs = torch.from_numpy(oracle.predict(x.numpy())) == y
 
-    head = nn.Linear(512, 10)
-    penalty = 1 / (0.1 * len(train))  # as strong as C = 0.1, for a loss that is a mean
-    optimizer = torch.optim.SGD(head.parameters(), lr=0.02, momentum=0.9, weight_decay=penalty)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 60)
-    loader = DataLoader(train, 64, shuffle=True)
-    for _ in range(60):
-        train_one_epoch(head, loader, criterion, optimizer, cpu)
-        scheduler.step()
-    ours = head(x).argmax(dim=1) == y
+def objective(head, loss):
+    """What scikit-learn minimizes, divided by C and the 500 examples: mean loss and L2 penalty."""
+    return loss + head.weight.square().sum() / (2 * STRENGTH * 500)
 
-    only_ours = (ours & ~theirs).sum().item()
-    only_theirs = (theirs & ~ours).sum().item()
-    assert 0.3 < theirs.float().mean() < 0.98  # neither hopeless nor trivial
-    # McNemar: if both are equally good, the difference has this standard deviation
-    assert abs(only_ours - only_theirs) <= 1.96 * (only_ours + only_theirs) ** 0.5 + 1
+
+def test_a_head_trained_to_the_end_is_logistic_regression(problem, criterion, cpu):
+    """The same problem, solved with our loss and with scikit-learn's, has the same solution."""
+    train, val, oracle = problem
+    inputs, labels = train.tensors
+    head = nn.Linear(64, 10).double()
+    optimizer = torch.optim.LBFGS(
+        head.parameters(), max_iter=500, tolerance_grad=1e-9, tolerance_change=1e-15,
+        history_size=20, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure():
+        optimizer.zero_grad()
+        total = objective(head, batch_loss(criterion, head(inputs), labels, batch=1)[0])
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    np.testing.assert_allclose(weight, oracle.coef_, rtol=0, atol=1e-5)
+    # up to a shift that all classes share: it changes no probability
+    found, expected = bias - bias.mean(), oracle.intercept_ - oracle.intercept_.mean()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+    loader = DataLoader(val, 64)  # whose last batch holds 52
+    logits, labels = predict(head, loader, cpu)
+    theirs = oracle.predict_proba(val.tensors[0].numpy())
+    np.testing.assert_allclose(logits.softmax(dim=1).numpy(), theirs, rtol=0, atol=1e-5)
+    loss, accuracy = evaluate(head, loader, criterion, cpu)
+    assert loss == pytest.approx(log_loss(labels, theirs), abs=1e-5)
+    assert accuracy == pytest.approx(accuracy_score(labels, theirs.argmax(axis=1)), abs=1e-12)
+    assert 0.3 < accuracy < 0.98  # neither hopeless nor trivial
+
+
+def test_fit_comes_close_to_the_best_head(problem, criterion, cpu):
+    """SGD, a batch at a time: within three per cent of the least that any head can reach."""
+    train, _, oracle = problem
+    loader = DataLoader(train, 60, shuffle=True)  # whose last batch holds 20
+    best, head = (nn.Linear(64, 10).double() for _ in range(2))
+    best.load_state_dict(
+        {"weight": torch.from_numpy(oracle.coef_), "bias": torch.from_numpy(oracle.intercept_)}
+    )
+    decay = {"params": [head.weight], "weight_decay": 1 / (STRENGTH * 500)}
+    optimizer = torch.optim.SGD([decay, {"params": [head.bias]}], lr=0.03, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 25)
+
+    def reached(head):
+        return objective(head, evaluate(head, loader, criterion, cpu).loss).item()
+
+    least, before = reached(best), reached(head)
+    fit(
+        head, loader, loader, criterion, optimizer, cpu,
+        num_epochs=25, scheduler=scheduler, verbose=False,
+    )  # fmt: skip
+    assert least <= reached(head) < 1.03 * least < 0.7 * before
 
 
 def test_training_the_head_on_features_is_training_the_frozen_network(pictures, criterion, cpu):
