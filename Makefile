@@ -86,6 +86,7 @@ book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/pytest
 	EDITION=rendered $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
 
