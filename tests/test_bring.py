@@ -253,6 +253,16 @@ def test_two_at_once_bring_it_once(known, stick):
     )
 
 
+@pytest.mark.parametrize("name", ["cifar10", "backbone"])
+def test_an_archive_of_another_hash_is_not_even_unpacked(name, stick, monkeypatch):
+    monkeypatch.setattr("bring.unpack", lambda *_, **__: pytest.fail("it was unpacked"))
+    archive = stick / sources.SOURCES[name].archive
+    archive.write_bytes(archive.read_bytes() + b"!")
+    with pytest.raises(ValueError, match=f"{archive.name} is damaged or another file"):
+        bring(name, str(stick))
+    assert left(assets.photographs_folder()) == {"archives"}
+
+
 # ---- the user's own things -----------------------------------------------------------------------
 
 
@@ -409,20 +419,27 @@ POINTS = {  # the step before which the process dies
     "when it has unpacked": r"read .*unfinished/.*(/0\.jpg|data_batch_1)",
     "when that is verified": r"write .*\.brought-by-make-data",
     "before the damaged one is moved aside": r"move .*photographs/[\w-]+",
-    "before its place": r"move .*unfinished/(hymenoptera_data|cifar-10-batches-py)",
+    "before its place": r"move .*photographs/[^/]*unfinished/[\w.-]+",
     "while it removes the damaged one": r"remove .*replaced/.*(/1\.jpg|data_batch_2)",
     "when it is in its place": r"remove .*[\w-]+\.\w{16}\.replaced",
     "when it is done": "end",
 }
 
 
+KILLS = [
+    *(("ants_bees", point) for point in POINTS),
+    *(("cifar10", point) for point in ("while it unpacks", "when it has unpacked",
+                                       "before its place", "while it removes the damaged one")),
+    *(("backbone", point) for point in ("while it downloads", "before its place")),
+]  # fmt: skip
+
+
 @needs_links
-@pytest.mark.parametrize("name", ["ants_bees", "cifar10"])
-@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
-def test_killed_at_every_step_the_next_run_brings_all(point, name, users, known, stick, serving):
+@pytest.mark.parametrize(("name", "point"), KILLS)
+def test_killed_at_every_step_the_next_run_brings_all(name, point, users, known, stick, serving):
     address = serving(make_application(stick, own.names_of_archives()))
     target, before = stand_ins.bring_and_damage(name, address)
-    arguments = known, name, address, assets.photographs_folder(), point
+    arguments = known, name, address, assets.photographs_folder(), POINTS[point]
     with stand_ins.child(stand_ins.bring_to_the_kill, *arguments) as process:
         process.join()
         assert process.exitcode == -signal.SIGKILL

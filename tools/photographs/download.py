@@ -81,7 +81,9 @@ def fetch_from(url: str, known: Source, folder: Path, part: Path) -> str:
         urls={known.archive: url},
         retry_if_failed=5,
     )
-    return store.fetch(known.archive, downloader=functools.partial(download, part=part))
+    downloader = functools.partial(download, part=part)
+    # pooch passes an address, a path and itself; its type says otherwise
+    return store.fetch(known.archive, downloader=downloader)  # pyright: ignore[reportArgumentType]
 
 
 def download(url: str, output: str, store: pooch.Pooch, *, part: Path) -> None:
