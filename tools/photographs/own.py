@@ -81,11 +81,12 @@ def beside(path: Path, why: str) -> Path:
 
 def all_beside(folder: Path, why: str, names: list[str]) -> list[Path]:
     """List what `beside` has named in a folder, for any of these names."""
-    matches = {path: ASIDE.fullmatch(path.name) for path in folder.iterdir()}
-    return [
-        path for path, match in matches.items() if match and match["name"] in names
-        and match["why"] == why
-    ]  # fmt: skip
+    found = []
+    for path in folder.iterdir():
+        match = ASIDE.fullmatch(path.name)
+        if match and match["name"] in names and match["why"] == why:
+            found.append(path)
+    return found
 
 
 def note_names(target: Path) -> set[str]:
@@ -144,11 +145,10 @@ def remove_if_empty(folder: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes have left unfinished; keep partial downloads."""
-    for place, names in (
-        (folder, names_of_targets()),
-        (folder / "archives", names_of_archives()),
-    ):
-        if is_folder(place):
-            for path in all_beside(place, "unfinished", names):
-                if is_folder(path):
-                    shutil.rmtree(path)
+    archives = folder / "archives"
+    found = all_beside(folder, "unfinished", names_of_targets())
+    if is_folder(archives):
+        found += all_beside(archives, "unfinished", names_of_archives())
+    for path in found:
+        if is_folder(path):
+            shutil.rmtree(path)
