@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from helpers import assets, data
+from helpers.pictures.decode import open_picture
 from helpers.pictures.folders import list_parts, list_pictures
 from helpers.pictures.splits import split_per_class
 
@@ -306,6 +307,22 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else(classes, tmp_path, mo
     monkeypatch.setattr(os, "walk", backwards)
     monkeypatch.setattr(Path, "iterdir", lambda path: reversed(list(listed(path))))
     assert split(classes, 0) == first
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_seed_draws_what_is_set_aside(classes, seed):
+    """The first of each class in an order from one generator; written out here again."""
+    paths = sorted(classes.glob("*/*.png"))
+    generator = torch.Generator().manual_seed(seed)
+    expected = set()
+    for name, count in (("ants", 2), ("bees", 1), ("wasps", 1)):
+        members = [path for path in paths if path.parent.name == name]
+        order = torch.randperm(len(members), generator=generator).tolist()
+        expected |= {members[i] for i in order[:count]}
+    val = data.image_folders(classes, size=8, seed=seed).val
+    assert {*pixels(val)} == {
+        open_picture(path, short_side=16).numpy().tobytes() for path in expected
+    }
 
 
 def test_copies_stay_on_one_side(classes):
