@@ -21,7 +21,6 @@ from PIL import Image
 from raytrace import Picture
 
 from helpers import assets
-from helpers.runtime import seed_everything
 
 RENDERERS = (render_ants_bees, render_cifar10)
 
@@ -189,26 +188,3 @@ def test_pretraining_learns_logs_and_writes_weights_that_fit(tiny_imagenet, tmp_
     torchvision.models.resnet18(num_classes=3).load_state_dict(state)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "checkpoint.pt", "log.csv", "resnet18_tiny_imagenet.safetensors"]  # fmt: skip
-
-
-def test_an_interrupted_pretraining_goes_on_to_the_same_weights(
-    tiny_imagenet, tmp_path, monkeypatch
-):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    pretrain_backbone.pretrain(tiny_imagenet, whole, **RECIPE)
-
-    def interrupt(rows, path):
-        if len(rows) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pretrain_backbone, "write_log", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE)
-    seed_everything(99)
-    pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE)
-    name = "resnet18_tiny_imagenet.safetensors"
-    assert (whole / name).read_bytes() == (parts / name).read_bytes()
-    assert (whole / "log.csv").read_text() == (parts / "log.csv").read_text()
-    with pytest.raises(ValueError, match="was begun with"):
-        pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE | {"lr": 0.1})
