@@ -201,7 +201,7 @@ def tiny_pictures(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize(("script", "task"), zip(SCRIPTS, protocol.TASKS, strict=True))
+@pytest.mark.parametrize(("script", "task"), list(zip(SCRIPTS, protocol.TASKS, strict=True)))
 def test_a_contestant_prints_the_lines_of_the_protocol(script, task, tiny_pictures):
     """Each contestant and each task once; all nine pairs are in tests/slow."""
     check_contestant(script, task, tiny_pictures)
