@@ -204,6 +204,16 @@ def test_libraries_device_and_views_count_and_the_head_does_not(model, loader, c
     assert len({before, *others}) == 5
 
 
+def test_a_change_too_small_to_be_seen_in_features_counts(model, loader, cpu):
+    """It may matter for pictures that are not asked again."""
+    before, _, _ = fingerprint(model, loader, cpu, 1)
+    with torch.no_grad():
+        model.layer4[1].conv2.weight[0, 0, 0, 0] += 1e-6
+    assert fingerprint(model, loader, cpu, 1)[0] != before
+    model.bn1.running_mean[0] += 1e-6
+    assert fingerprint(model, loader, cpu, 1)[0] != before
+
+
 def test_a_head_of_several_layers_is_a_head(model, loader, cpu, tmp_path):
     model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 2))
     x, _ = cached_features(model, loader, cpu, folder=tmp_path).tensors
