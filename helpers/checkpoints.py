@@ -17,21 +17,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from operator import length_hint
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from helpers.metrics import History
-from helpers.runtime import random_states, set_random_states
+from helpers.runtime import generators, random_states, set_random_states
 
 FORMAT = 2  # of checkpoints: a new number for each change of what they hold
 # What moves in a schedule while a training runs; all else is how it was set up.
 MOVING = {
     "last_epoch", "_last_lr", "_step_count", "_is_initial", "_get_lr_called_within_step", "best",
-    "num_bad_epochs", "cooldown_counter", "T_cur", "T_i", "lr_lambdas",
+    "num_bad_epochs", "cooldown_counter", "T_cur", "T_i", "lr_lambdas", "_schedulers",
 }  # fmt: skip
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -132,12 +133,15 @@ def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results
 
     Raises ValueError for what could not be read back.
     """
+    if isinstance(parts.get("scheduler"), ReduceLROnPlateau):  # others keep the first rate
+        for group in parts["optimizer"].param_groups:
+            group.setdefault("initial_lr", group["lr"])
     state = {
         "format": FORMAT,
         "settings": settings(parts, loader),
         "parts": {name: part.state_dict() for name, part in parts.items()},
         "random": random_states(),
-        "shuffling": None if loader.generator is None else loader.generator.get_state(),
+        "shuffling": [own.get_state() for own in generators(loader)],
         "results": results,
     }
     content = io.BytesIO()
@@ -173,8 +177,8 @@ def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
             part.load_state_dict(before[name])
         raise ValueError(f"{path} is of another model or optimizer: {error}") from error
     set_random_states(state["random"])
-    if loader.generator is not None:
-        loader.generator.set_state(state["shuffling"])
+    for own, shuffling in zip(generators(loader), state["shuffling"], strict=True):
+        own.set_state(shuffling)
     return state["results"]
 
 
@@ -183,7 +187,7 @@ def settings(parts: dict, loader: DataLoader) -> dict:
     found: dict = {name: type(part).__name__ for name, part in parts.items()}
     found["batch size"] = loader.batch_size
     found["number of training examples"] = length_hint(loader.dataset)
-    found["generator in the loader"] = loader.generator is not None
+    found["number of generators in the loader"] = len(generators(loader))
     for name, part in parts.items():
         if isinstance(part, Optimizer):
             for i, group in enumerate(part.param_groups):
@@ -193,22 +197,25 @@ def settings(parts: dict, loader: DataLoader) -> dict:
                     if key not in moving | {"params", "initial_lr"}:
                         found[f"{key} of {name} group {i}"] = value
         elif hasattr(part, "last_epoch"):
-            for i, schedule in enumerate(getattr(part, "_schedulers", [part])):
+            for i, schedule in enumerate([part, *getattr(part, "_schedulers", [])]):
                 for key, value in schedule.state_dict().items():
                     if key not in MOVING:
                         found[f"{key} of {name} {i}"] = value
                 for j, function in enumerate(getattr(schedule, "lr_lambdas", [])):
+                    found[f"function {j} of {name} {i}"] = values = []
                     with suppress(Exception):  # it may know the epochs of its own training only
-                        found[f"function {j} of {name} {i}"] = [function(e) for e in range(100)]
+                        values.extend(function(epoch) for epoch in range(100))
     return plain(found)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Return nested dictionaries and lists with NumPy's numbers as Python's: what is read back."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
-    if type(value) in (list, tuple):
-        return type(value)(map(plain, value))
+    if type(value) is list:
+        return [plain(item) for item in value]
+    if type(value) is tuple:
+        return tuple(plain(item) for item in value)
     if type(value) is dict:
         return {key: plain(item) for key, item in value.items()}
     return value

@@ -1,8 +1,8 @@
-"""What the loops refuse, in words: criteria, labels, schedules and losses that can't be right."""
+"""What the loops take and what they refuse, in words: criteria, labels, losses and schedules."""
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, LRScheduler, ReduceLROnPlateau
 
 from helpers.metrics import History, Metrics
 
@@ -16,8 +16,8 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, history: History):
         """Keep the history of the finished epochs."""
         super().__init__(
-            f"stopped after {len(history.lr)} epochs. The model has the best weights of these; "
-            f"their history is that of this exception: sys.last_value.history"
+            f"stopped after {len(history.lr)} epochs. The model has the best weights of these, or "
+            f"those of the start; their history is in this exception: sys.last_value.history"
         )
         self.history = history
 
@@ -25,10 +25,14 @@ class TrainingInterrupted(KeyboardInterrupt):
 def batch_loss(
     criterion: nn.Module, logits: Tensor, labels: Tensor, batch: int
 ) -> tuple[Tensor, float]:
-    """Return `criterion(logits, labels)` and its weight, or say clearly why it is no mean.
+    """Return `criterion(logits, labels)`, a mean over the batch, and what it was divided by.
 
-    The weight is what the mean over the batch was divided by: B, or the class weights of its
-    labels. So all losses, each times its weight, add up to the mean over the data set.
+    That is its weight: B, or the class weights of its labels. So the losses of all batches, each
+    times its weight, over the sum of the weights, are the mean over the data set. Class weights
+    are seen on `nn.CrossEntropyLoss` and `nn.NLLLoss` themselves, not inside another function.
+
+    Raises ValueError, in words, for outputs and labels that don't fit and for a criterion that
+    gives no mean; FloatingPointError for a loss that is no number.
 
     logits `(B, num_classes)`; labels `(B,)`, int64; batch: its number, from 1, for the message.
     """
@@ -62,34 +66,45 @@ def batch_loss(
 
 
 def batch_weight(criterion: nn.Module, labels: Tensor) -> float:
-    """Return what `criterion` divides a batch's loss by."""
+    """Return what a criterion that averages divides a batch's loss by."""
     weight = getattr(criterion, "weight", None)
     if weight is None or not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss):
         return len(labels)
-    total = weight[labels].sum().item()
+    total = weight[labels.long()].sum().item()
     if total <= 0:
         raise ValueError(f"the classes {labels.unique().tolist()} of a batch all have the weight 0")
     return total
 
 
-def check_schedule(scheduler: LRScheduler | None, num_epochs: int, num_batches: int) -> None:
-    """Refuse a schedule that counts batches, of which an epoch has `num_batches`, not epochs."""
+def check_schedule(
+    scheduler: LRScheduler | None, epochs_left: int, num_epochs: int, num_batches: int
+) -> None:
+    """Refuse a schedule that is at its end, or counts batches, as far as its length tells.
+
+    num_batches: how many an epoch has. `fit` steps a schedule once an epoch.
+    """
+    if scheduler is None or epochs_left < 1:
+        return
     for part in getattr(scheduler, "_schedulers", [scheduler]):
         total_steps = getattr(part, "total_steps", 0)  # of OneCycleLR, which can't take more
         length = total_steps or getattr(part, "T_max", 0) or getattr(part, "total_iters", 0)
-        counts_batches = (
-            length % num_batches == 0 and length >= num_epochs * num_batches > num_epochs
-        )
-        if counts_batches or 0 < total_steps < num_epochs or isinstance(part, CyclicLR):
+        of_batches = num_batches > 1 and length == num_epochs * num_batches
+        if of_batches or isinstance(part, CyclicLR):
             raise ValueError(
-                f"{type(part).__name__} is built for {length or 'single'} batches, but `fit` steps "
-                f"it once an epoch: build it for {num_epochs} steps, or take another one"
+                f"{type(part).__name__} is built for batches, of which {num_epochs} epochs have "
+                f"{num_epochs * num_batches}, but `fit` steps it once an epoch: build it for epochs"
+            )
+        at_its_end = isinstance(part, CosineAnnealingLR) and part.last_epoch >= part.T_max
+        if at_its_end or 0 < total_steps < part.last_epoch + epochs_left:
+            raise ValueError(
+                f"{type(part).__name__} ends after {length} steps, of which {part.last_epoch} are "
+                f"taken, with {epochs_left} epochs to go: make optimizer and schedule anew"
             )
 
 
 def step_schedule(scheduler: LRScheduler | None, val: Metrics) -> None:
     """Take a schedule's step at the end of an epoch."""
-    if isinstance(scheduler, ReduceLROnPlateau):  # which waits for what it watches to get no better
+    if isinstance(scheduler, ReduceLROnPlateau):  # it watches a number: mode="max", the accuracy
         scheduler.step(val.loss if scheduler.mode == "min" else val.accuracy)
     elif scheduler is not None:
         scheduler.step()

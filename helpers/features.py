@@ -13,11 +13,12 @@ import platformdirs
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode
+from helpers.runtime import random_numbers_kept, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
 
@@ -105,13 +106,20 @@ def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]
     Each view has random numbers of its own, so that the same pictures give the same crops again;
     the caller's random numbers stay where they were.
     """
-    if not length_hint(loader.dataset):
-        raise ValueError(NO_BATCH)
+    if not length_hint(loader.dataset) or num_views < 1:
+        raise ValueError(NO_BATCH if num_views else "num_views is 0: look once at least")
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if not isinstance(sampler, SequentialSampler | RandomSampler):
+        raise ValueError(
+            f"the loader's {type(sampler).__name__} chooses pictures, but all of its data set "
+            f"would be taken: give a loader of a Subset"
+        )
     batch_size = loader.batch_size or 64  # a loader with a sampler of batches has none
     in_order = DataLoader(loader.dataset, batch_size, collate_fn=loader.collate_fn)
-    with torch.random.fork_rng(devices=[]):
+    with random_numbers_kept(in_order):
         for view in range(num_views):
-            torch.default_generator.manual_seed(view)
+            seed_everything(view)
+            np.random.seed(view)
             yield from in_order
 
 
@@ -153,7 +161,8 @@ def says_the_same(
     with without_head(model):
         features = model(torch.stack(list(probes.values())).to(device)).float().cpu()
     there = torch.from_numpy(stored[list(probes)])
-    return there.shape == features.shape and torch.allclose(there, features, rtol=1e-4, atol=1e-5)
+    near = 1e-5 * float(there.abs().max())
+    return there.shape == features.shape and torch.allclose(there, features, rtol=1e-4, atol=near)
 
 
 def cache_folder() -> Path:

@@ -35,8 +35,8 @@ def train_network(
     """Train a ResNet-18 with a new head: all of it, or with `freeze` the head alone.
 
     load: makes the loaders; called once, after seeding, so that the batches are those of the seed.
-    weights, freeze: as of `resnet18`. lr: of the backbone. head_lr: of the head. Both fall along
-    half a cosine. mode: as of `fit`.
+    weights, freeze: as of `resnet18`. lr: of the backbone, if it is trained. head_lr: of the head,
+    and the rate that the history shows. Both fall along half a cosine. mode: as of `fit`.
 
     Returns the model with its best weights, the loaders and the history.
     """

@@ -38,12 +38,18 @@ def set_random_states(states: dict) -> None:
         torch.get_device_module(device).set_rng_state(states[device])
 
 
+def generators(loader: DataLoader) -> list[torch.Generator]:
+    """List the generators that a loader and its samplers draw from, each once."""
+    holders = (loader, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
+    found = [getattr(holder, "generator", None) for holder in holders]
+    return list(dict.fromkeys(own for own in found if own is not None))
+
+
 @contextmanager
 def random_numbers_kept(loader: DataLoader) -> Iterator[None]:
     """Draw from `loader` in a `with` block, then put all random numbers back, NumPy's too."""
     states, numpy_state = random_states(), np.random.get_state()
-    generators = [loader.generator, getattr(loader.sampler, "generator", None)]
-    own_states = [(own, own.get_state()) for own in generators if own is not None]
+    own_states = [(own, own.get_state()) for own in generators(loader)]
     try:
         yield
     finally:

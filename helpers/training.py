@@ -1,11 +1,12 @@
 """The training and evaluation loops.
 
 Every loop takes what it needs as arguments and returns what it found; none reads a global. All of
-them sum over *examples* and divide by the examples seen, so a short last batch weighs what it
-should.
+them sum over *examples* and divide by the examples seen, or by their weights where classes have
+some, so a short last batch weighs what it should.
 """
 
 import copy
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -104,12 +105,12 @@ def fit(
 
     Best means the highest accuracy on `val_loader`: that set is used up by the choice, so report
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
-    epoch, `resume` one to go on from: with the same arguments, to the same result.
+    epoch, `resume` one to go on from: with the same arguments, to the same result. Another
+    optimizer, schedule, rate or batch size is refused; another criterion can't be seen.
 
     Whatever stops it, the model has its best weights: raises TrainingInterrupted, which holds the
     history, or FloatingPointError for a loss that is no number.
     """
-    check_schedule(scheduler, num_epochs, num_batches=length_hint(train_loader, 1))
     parts = {"model": model, "optimizer": optimizer}
     if scheduler is not None:
         parts["scheduler"] = scheduler
@@ -118,10 +119,12 @@ def fit(
         check_folder(checkpoint)
     if resume is not None:
         history, best_weights = resume_training(resume, parts, train_loader, num_epochs)
+    num_batches = min(length_hint(train_loader, 1), max_batches or sys.maxsize)
+    check_schedule(scheduler, num_epochs - len(history.lr), num_epochs, num_batches)
 
     try:
         for epoch in range(len(history.lr) + 1, num_epochs + 1):
-            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
+            start, lr = time.perf_counter(), float(optimizer.param_groups[0]["lr"])
             train = train_one_epoch(
                 model, train_loader, criterion, optimizer, device,
                 mode=mode, max_batches=max_batches,

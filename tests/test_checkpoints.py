@@ -20,7 +20,7 @@ import stand_ins
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset, WeightedRandomSampler
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.transforms import v2
 
@@ -362,6 +362,9 @@ def test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path, co
 
 SCHEDULES = {
     "plateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, factor=0.5),
+    "falling plateau": lambda o: lr_scheduler.ReduceLROnPlateau(
+        o, patience=0, factor=0.5, threshold=10, threshold_mode="abs"
+    ),
     "milestones": lambda o: lr_scheduler.MultiStepLR(o, [1, 3]),
     "numpy": lambda o: lr_scheduler.LambdaLR(o, lambda e: np.cos(e / 10)),
     "restarts": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2),
@@ -402,6 +405,10 @@ def decay(rate):
     return lambda o: lr_scheduler.LambdaLR(o, lambda epoch: rate**epoch)
 
 
+def table(rates):
+    return lambda o: lr_scheduler.LambdaLR(o, lambda epoch: rates[epoch])
+
+
 CHANGED = {  # what is changed before going on, and what is said of it
     "longer cosine": ((cosine(3),), (cosine(6),), {}, "T_max of scheduler 0 was 3, is 6"),
     "rate": ((), (), {"lr": 0.05}, "lr of optimizer group 0 was 0.1, is 0.05"),
@@ -413,10 +420,20 @@ CHANGED = {  # what is changed before going on, and what is said of it
     "pictures": ((), (), {"count": 12}, "number of training examples was 14, is 12"),
     "schedule": ((cosine(3),), (), {}, "scheduler was CosineAnnealingLR, is not there"),
     "function": ((decay(0.9),), (decay(0.8),), {}, "function 0 of scheduler 0 was"),
+    "table": ((table([1, 0.5, 0.2, 0.1]),), (table([1, 0.5, 0.2, 0.3]),), {}, "function 0 of"),
+    "milestone": (
+        (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), decay(0.5)(o)], [1]),),
+        (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), decay(0.5)(o)], [2]),),
+        {}, "_milestones of scheduler 0 was",
+    ),
+    "rate under a plateau": (
+        (SCHEDULES["falling plateau"],), (SCHEDULES["falling plateau"],), {"lr": 0.05},
+        "lr of optimizer group 0 was 0.1, is 0.05",
+    ),
     "inner schedule": (
         (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), cosine(5)(o)], [1]),),
         (lambda o: lr_scheduler.SequentialLR(o, [decay(1)(o), cosine(7)(o)], [1]),),
-        {}, "T_max of scheduler 1 was 5, is 7",
+        {}, "T_max of scheduler 2 was 5, is 7",
     ),
 }  # fmt: skip
 
@@ -430,6 +447,21 @@ def test_a_training_with_other_settings_does_not_go_on(before, after, changes, s
     with pytest.raises(ValueError, match=f"set up otherwise: .*{said}"):
         train(*parts, num_epochs=6, resume=path)
     assert_same(kept, states(parts))
+
+
+def test_a_sampler_with_numbers_of_its_own_goes_on_too(tmp_path):
+    def parts():
+        model, train_loader, val_loader, optimizer, _ = set_up()
+        drawing = torch.Generator().manual_seed(3)
+        sampler = WeightedRandomSampler([1.0] * 14, 14, generator=drawing)
+        return model, DataLoader(train_loader.dataset, 4, sampler=sampler), val_loader, optimizer
+
+    path, whole = tmp_path / "checkpoint.pt", parts()
+    history = train(*whole, None, num_epochs=4)
+    train(*parts(), None, num_epochs=2, checkpoint=path)
+    resumed = parts()
+    assert_same(history, train(*resumed, None, num_epochs=4, resume=path))
+    assert_same(whole[0].state_dict(), resumed[0].state_dict())
 
 
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):
@@ -528,7 +560,7 @@ OTHERS = {
     ),
     "shuffling": (
         writes("SGD", "none", own_generator=False),
-        r"otherwise: generator in the loader was False, is True. Set",
+        r"number of generators in the loader was 0, is 1. Set",
     ),
     "newer": (write_newer, r"has the format 99, not 2, so another version of this code wrote it"),
     "features": (write_features_file, r"is damaged, or no checkpoint of `fit`"),

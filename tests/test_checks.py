@@ -143,7 +143,9 @@ FOR_BATCHES = {  # three batches an epoch, four epochs
 @pytest.mark.parametrize("make", FOR_BATCHES.values(), ids=FOR_BATCHES)
 def test_a_schedule_of_batches_is_refused_before_any_training(make, model, loader):
     before = model[0].weight.detach().clone()
-    with pytest.raises(ValueError, match="but `fit` steps it once an epoch: build it for 4 steps"):
+    with pytest.raises(
+        ValueError, match=r"`fit` steps it once an epoch: build it for|optimizer and schedule anew"
+    ):
         run(model, loader, make)
     assert torch.equal(model[0].weight, before)
 
@@ -192,6 +194,33 @@ def test_a_plateau_is_seen_in_loss_or_accuracy(watch, accuracy, loader):
         lambda o: lr_scheduler.ReduceLROnPlateau(o, mode="max", patience=0, factor=0.5),
     )
     assert history.lr == [0.1, 0.1, 0.05, 0.025]
+
+
+def test_a_schedule_at_its_end_is_refused(model, loader, criterion, cpu):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    options = {"num_epochs": 2, "scheduler": scheduler, "verbose": False}
+    fit(model, loader, loader, criterion, optimizer, cpu, **options)
+    with pytest.raises(ValueError, match="ends after 2 steps, of which 2 are taken"):
+        fit(model, loader, loader, criterion, optimizer, cpu, **options)
+
+
+def test_a_loader_without_a_batch_is_named_by_fit_too(model, examples, criterion, cpu):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    empty = DataLoader(examples, 20, drop_last=True)
+    for scheduler in (None, lr_scheduler.CosineAnnealingLR(optimizer, 2)):
+        with pytest.raises(ValueError, match="the loader gave no batch"):
+            fit(model, empty, empty, criterion, optimizer, cpu, num_epochs=2, scheduler=scheduler)
+
+
+def test_a_rate_that_is_a_tensor_has_its_history(model, loader, criterion, cpu):
+    optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(0.1))
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    history = fit(
+        model, loader, loader, criterion, optimizer, cpu,
+        num_epochs=3, scheduler=scheduler, verbose=False,
+    )  # fmt: skip
+    assert history.lr == pytest.approx([0.1, 0.05, 0.025])
 
 
 # ---- interrupts ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Features: exact, kept on disk, and never those of something else."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+)
 from torchvision.transforms import v2
 
 from helpers import data, features
@@ -229,6 +236,43 @@ def test_a_part_of_a_data_set_has_its_own_features(model, loader, cpu, tmp_path)
         x, y = cached_features(model, part, cpu, folder=tmp_path).tensors
         torch.testing.assert_close(x, whole[indices], rtol=0, atol=1e-5)
         assert y.tolist() == [loader.dataset.labels[i] for i in indices]
+
+
+def test_a_sampler_that_chooses_pictures_is_refused(model, loader, cpu):
+    """Else, both sides of a split made by samplers would hold all pictures."""
+    part = DataLoader(loader.dataset, 4, sampler=SubsetRandomSampler([0, 1, 2]))
+    for extract in (extract_features, cached_features):
+        with pytest.raises(ValueError, match=r"SubsetRandomSampler chooses pictures.* of a Subset"):
+            extract(model, part, cpu)
+
+
+def test_no_view_is_refused(model, loader, cpu):
+    with pytest.raises(ValueError, match="num_views is 0"):
+        cached_features(model, loader, cpu, num_views=0)
+
+
+def test_small_features_are_told_apart_too(cpu, tmp_path):
+    model, loader = Backbone(), DataLoader(make_pictures(), 4)
+    with torch.no_grad():
+        model.norm.weight *= 1e-8
+    cached_features(model, loader, cpu, folder=tmp_path)
+    model.power = 2
+    found = cached_features(model, loader, cpu, folder=tmp_path).tensors[0]
+    assert torch.equal(found, extract_features(model, loader, cpu).tensors[0])
+
+
+def test_random_numbers_of_python_and_numpy_give_the_same_views_again(model, cpu, tmp_path):
+    def shift(picture):
+        return picture[:, :32, :32].roll(random.randrange(30) + np.random.randint(9), dims=1)
+
+    loader = DataLoader(make_pictures(shift), 4)
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    first = cached_features(model, loader, cpu, num_views=2, folder=tmp_path).tensors[0]
+    assert torch.equal(first, extract_features(model, loader, cpu, num_views=2).tensors[0])
+    assert not torch.allclose(first[:7], first[7:])
+    cached_features(model, loader, cpu, num_views=2, folder=tmp_path)
+    assert len([*tmp_path.iterdir()]) == 1
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
 
 
 def test_a_loader_with_a_sampler_of_batches_is_a_loader(model, loader, cpu, tmp_path):
