@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all; and those from which a training goes on.
+"""Files that are written as a whole or not at all; and those from which training resumes.
 
 The last 32 bytes of such a file are the SHA-256 of all bytes before them.
 """
@@ -29,7 +29,7 @@ from helpers.metrics import History
 from helpers.runtime import generators, random_states, set_random_states
 
 FORMAT = 2  # of checkpoints: a new number for each change of what they hold
-# What moves in a schedule while a training runs; all else is how it was set up.
+# What moves in a schedule during training; all else is how it was set up.
 MOVING = {
     "last_epoch", "_last_lr", "_step_count", "_is_initial", "_get_lr_called_within_step", "best",
     "num_bad_epochs", "cooldown_counter", "T_cur", "T_i", "lr_lambdas", "_schedulers",
@@ -165,8 +165,8 @@ def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
         if stored.get(name) != here.get(name)
     ]:
         raise ValueError(
-            f"{path} is of a training that was set up otherwise: {'; '.join(others[:5])}. Set it "
-            f"up as it was, or train anew without it"
+            f"{path} is of a training run that was set up otherwise: {'; '.join(others[:5])}. "
+            f"Set it up as it was, or train anew without it"
         )
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
@@ -183,7 +183,7 @@ def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
 
 
 def settings(parts: dict, loader: DataLoader) -> dict:
-    """Name how a training is set up, but not how long it is to be."""
+    """Name how a training run is set up, but not how long it is to be."""
     found: dict = {name: type(part).__name__ for name, part in parts.items()}
     found["batch size"] = loader.batch_size
     found["number of training examples"] = length_hint(loader.dataset)

@@ -1,4 +1,4 @@
-"""What a pass, a training and a model's predictions amount to."""
+"""What a pass, a training run and a model's predictions amount to."""
 
 import math
 from dataclasses import dataclass, field
