@@ -209,8 +209,11 @@ def test_two_processes_train_the_same_network_and_another_seed_another_one(tmp_p
 
 
 def prepare_large():
-    """As `prepare`, with a file of some megabytes, so that writing takes a while."""
-    parts = prepare("Adam", "cosine")
+    """As `prepare`, with a file of some megabytes, so that writing takes a while.
+
+    Its schedule has no end: a fast machine trains for many epochs before it is killed.
+    """
+    parts = prepare("Adam", "steps")
     parts[0].register_buffer("ballast", torch.arange(500_000.0))
     return parts
 
