@@ -58,6 +58,7 @@ def image_folders(
     size: int = 96,
     batch_size: int = 16,
     augment: bool = True,
+    smallest_crop: float = 0.35,
     val_share: float = 0.2,
     seed: int = 0,
 ) -> Loaders:
@@ -66,9 +67,9 @@ def image_folders(
     Where there is no `root/train`, load `root/<class>/<picture>` and set aside `val_share` of each
     class, at least one picture, for validation; pictures that are the same stay together.
 
-    Training pictures are cropped at random, to a third of their area or more, and mirrored half
-    the time (with `augment`); the others lose only their border. All are resized to `size` × `size`
-    pixels. `seed` draws those set aside, and fixes the order of the batches.
+    Training pictures are cropped at random, to `smallest_crop` of their area or more, and mirrored
+    half the time (with `augment`); the others lose only their border. All are resized to `size` ×
+    `size` pixels. `seed` draws those set aside, and fixes the order of the batches.
 
     Raises ValueError that names the pictures which can't be used, and warns of files that are no
     pictures, and of pictures that are the same in two parts or two classes.
@@ -79,7 +80,9 @@ def image_folders(
     parts = assign_parts(listing, pictures, val_share, seed)
 
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
-    varied = v2.Compose([v2.RandomResizedCrop(size, scale=(0.35, 1.0)), v2.RandomHorizontalFlip()])
+    varied = v2.Compose(
+        [v2.RandomResizedCrop(size, scale=(smallest_crop, 1)), v2.RandomHorizontalFlip()]
+    )
     sets = {}
     for part in set(parts):
         chosen = [i for i, other in enumerate(parts) if other == part]
