@@ -1,11 +1,14 @@
 """Pictures, predictions and curves, drawn on the axes given; looking changes no training."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor, nn
 
 from helpers.data import Loaders
@@ -13,7 +16,9 @@ from helpers.metrics import History
 from helpers.models import eval_mode
 from helpers.runtime import random_numbers_kept
 
-RIGHT, WRONG = "#0072B2", "#D55E00"  # blue and vermilion, told apart by color-blind eyes too
+WIDTH = 5  # inches: no figure is wider, so that on a phone its letters are still legible
+# Blue, vermilion and gray that are legible on a white page and on a dark one (contrast 4 and more).
+RIGHT, WRONG, NEUTRAL = "#1f82bf", "#cf5c00", "#7a7f87"
 
 
 def imshow(
@@ -26,7 +31,8 @@ def imshow(
 ) -> Axes:
     """Show one normalized picture, with the statistics of the loader it came from."""
     ax = plt.gca() if ax is None else ax
-    ax.imshow(restore(image, mean, std))
+    pixels = restore(image, mean, std)
+    ax.imshow(pixels, interpolation="none" if len(pixels) < 128 else "antialiased")
     ax.set_axis_off()
     ax.set_title(title)
     return ax
@@ -39,23 +45,31 @@ def restore(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> np.nd
 
 
 def image_grid(num_images: int, num_columns: int) -> np.ndarray:
-    """Make a figure with room for that many pictures; return as many axes."""
+    """Make a figure with room for that many pictures, and no ground; return as many axes."""
     if num_images < 1:
         raise ValueError("no picture to show: is the part empty, or num_images below 1?")
     num_rows = -(-num_images // num_columns)  # rounded up: the last row may be short
-    figure = plt.figure(figsize=(1.8 * num_columns, 2.1 * num_rows))
-    return np.array([figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_images)])
+    figure = plt.figure(facecolor="none", layout="none")
+    axes = [figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_images)]
+    plt.setp([ax.title for ax in axes], text=" ", color=NEUTRAL)
+    return fit_titles(np.array(axes))
 
 
 def fit_titles(axes: np.ndarray) -> np.ndarray:
-    """Make long titles of a grid smaller, and then its figure wider, so that none overlap."""
-    figure = axes[0].figure
-    room = 1.08 * axes[0].get_position(original=True).width * figure.bbox.width
-    excess = max(ax.title.get_window_extent().width for ax in axes) / room
-    if excess > 1:
-        plt.setp([ax.title for ax in axes], fontsize=12 / min(excess, 1.5))  # down to 8 points
-        figure.set_figwidth(figure.get_figwidth() * max(1, excess / 1.5))
-        figure.subplots_adjust(hspace=0.35)
+    """Break the titles of a grid that are wider than a picture; give each row room for them."""
+    figure, grid = axes[0].figure, axes[0].get_subplotspec().get_gridspec()
+    side = min(WIDTH / grid.ncols, 2.5)  # inches from one picture to the next
+    titles = [ax.title for ax in axes]
+    for title in titles:
+        lines = title.get_text().splitlines()
+        width = max(map(len, lines), default=0)
+        while title.get_window_extent().width > 0.95 * side * figure.dpi and width > 1:
+            width -= 1
+            title.set_text("\n".join(textwrap.fill(ln.replace("_", " "), width) for ln in lines))
+    room = max(title.get_window_extent().height for title in titles) / figure.dpi + 0.15
+    height = grid.nrows * (side + room)
+    figure.set_size_inches(side * grid.ncols, height)
+    figure.subplots_adjust(0, 0, 1, 1 - room / height, wspace=0.08, hspace=room / side)
     return axes
 
 
@@ -107,20 +121,29 @@ def plot_history(
 ) -> Sequence[Axes]:
     """Draw loss and accuracy by epoch: training dashed, validation solid, the best epoch marked.
 
-    Give the axes of an earlier call, and a label each time, to compare trainings.
+    Give the axes of an earlier call, and a label each time, to compare training runs.
     """
-    loss_ax, accuracy_ax = plt.subplots(1, 2, figsize=(8, 3))[1] if axes is None else axes
+    new = {"sharex": True, "figsize": (WIDTH, 4.4), "layout": "constrained"}
+    axes = tuple(plt.subplots(2, **new)[1]) if axes is None else axes
     epochs, best = range(1, len(history.lr) + 1), history.best_epoch - 1
-    for ax, name, unit in (loss_ax, "loss", "nats per picture"), (accuracy_ax, "accuracy", "share"):
+    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
         train, val = getattr(history, f"train_{name}"), getattr(history, f"val_{name}")
-        (line,) = ax.plot(epochs, val, label=label or "validation")
-        color = line.get_color()
-        ax.plot(epochs, train, "--", color=color, alpha=0.6, label=None if label else "training")
-        ax.plot(epochs[best], val[best], "o", color=color)
-        ax.set(xlabel="epoch", ylabel=f"{name} ({unit})")
+        (line,) = ax.plot(epochs, val, label=label or None)
+        ax.plot(epochs, train, "--", color=line.get_color(), alpha=0.7)
+        ax.plot(epochs[best], val[best], "o", color=line.get_color())
         ax.locator_params(axis="x", integer=True)
-    accuracy_ax.legend()
-    return loss_ax, accuracy_ax
+        ax.set_ylabel("loss (nats)" if name == "loss" else name)
+    ax = axes[1]
+    ax.set_xlabel("epoch")
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    # Below the axes: which color is which run, three a row, then what lines and dots mean.
+    styles = ("validation", "-", ""), ("training", "--", ""), ("best epoch (kept)", "", "o")
+    keys = [Line2D([], [], color="gray", label=key, ls=ls, marker=m) for key, ls, m in styles]
+    runs = ax.get_legend_handles_labels()[0]
+    rows = [*runs, *[Line2D([], [], ls="", label=" ")] * (-len(runs) % 3), *keys]
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 3.4}
+    ax.legend(handles=rows[::3] + rows[1::3] + rows[2::3], ncols=3, columnspacing=1.2, **place)
+    return axes
 
 
 def plot_confusion(

@@ -1,14 +1,18 @@
 """Figures show the pixels that went in, say what they should, and change no training."""
 
+import base64
+import io
 import itertools
 import random
+import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from conftest import save_picture
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 from torch import nn
@@ -92,8 +96,7 @@ def test_visualize_model_says_what_is_predicted_and_what_is_true(loaders, cpu):
     axes = plots.visualize_model(model, loaders, cpu, num_images=5)
     assert axes[0].get_title() == "✓ a 73%\ntrue: a"
     assert axes[4].get_title() == "✗ a 73%\ntrue: b"
-    blue, vermilion = "#0072B2", "#D55E00"
-    assert [ax.title.get_color() for ax in axes] == [blue] * 3 + [vermilion] * 2
+    assert [ax.title.get_color() for ax in axes] == [plots.RIGHT] * 3 + [plots.WRONG] * 2
     for ax, (image, _) in zip(axes, loaders.val.dataset, strict=True):
         np.testing.assert_allclose(
             shown_pixels(ax), plots.restore(image, data.MEAN, data.STD), atol=1e-6
@@ -277,26 +280,123 @@ def test_titles_overlap_nothing_and_are_legible(cpu, look, class_names):
     loader = DataLoader(pictures, 8)
     loaders = data.Loaders(loader, loader, None, class_names, (0.0,) * 3, (1.0,) * 3)
     axes = look(loaders, cpu)
-    plt.gcf().canvas.draw()
-    assert min(ax.title.get_fontsize() for ax in axes) >= 8
+    figure = plt.gcf()
+    figure.canvas.draw()
+    assert figure.get_figwidth() == 5
+    assert min(ax.title.get_fontsize() for ax in axes) >= 10
     titles = [ax.title.get_window_extent() for ax in axes]
     pictures = [ax.images[0].get_window_extent() for ax in axes]
+    assert all(picture.width > figure.bbox.width / 4.5 for picture in pictures)
     for one, other in itertools.combinations(titles, 2):
         assert not one.overlaps(other)
         assert one.y0 != other.y0 or abs(one.x0 - other.x0) > min(one.width, other.width) + 4
     assert not any(title.overlaps(picture) for title in titles for picture in pictures)
+    for ax in axes:  # broken, and nothing left out
+        said = "".join(ax.get_title().replace("_", " ").split())
+        assert any("".join(name.replace("_", " ").split()) in said for name in class_names)
+
+
+@pytest.mark.parametrize(("num_images", "num_columns"), [(1, 3), (8, 4), (8, 8), (2, 2)])
+def test_a_grid_is_narrow_and_has_room_for_titles_given_later(num_images, num_columns):
+    axes = plots.image_grid(num_images, num_columns)
+    for ax in axes:
+        plots.imshow(torch.zeros(3, 4, 4), data.MEAN, data.STD, title="a", ax=ax)
+    plt.gcf().canvas.draw()
+    assert plt.gcf().get_figwidth() == 5
+    pictures = [ax.images[0].get_window_extent() for ax in axes]
+    titles = [ax.title.get_window_extent() for ax in axes]
+    assert not any(title.overlaps(picture) for title in titles for picture in pictures)
+    assert max(title.y1 for title in titles) <= plt.gcf().bbox.height
+
+
+@pytest.mark.parametrize("page", ["white", "#14181e"])
+def test_titles_of_pictures_are_legible_on_a_white_and_on_a_dark_page(page):
+    (ax,) = plots.image_grid(1, 3)
+    ax.set_title("bees")
+    assert ax.title.get_color() == plots.NEUTRAL
+    assert to_rgba(ax.figure.get_facecolor())[3] == 0
+    for color in plots.RIGHT, plots.WRONG, plots.NEUTRAL:
+        assert contrast(color, page) > 4
+
+
+@pytest.mark.parametrize(("size", "kept"), [(32, True), (96, True), (160, False)])
+def test_an_svg_holds_the_very_pixels_of_a_small_picture(size, kept):
+    """And of a large one as many as the page shows, smoothed. The file is the same each time."""
+    images, files = torch.rand(4, 3, size, size), []
+    for _ in range(2):
+        with plt.style.context(Path(__file__).parent.parent / "notebooks" / "matplotlibrc"):
+            for ax, image in zip(plots.image_grid(4, 4), images, strict=True):
+                plots.imshow(image, (0.0,) * 3, (1.0,) * 3, ax=ax)
+            plt.savefig(file := io.StringIO(), format="svg", metadata={"Date": None}, dpi=130)
+        files.append(file.getvalue())
+    assert files[0] == files[1]
+    found = re.findall(r'data:image/png;base64,([^"]+)', files[0])
+    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))) for png in found]
+    assert ("image-rendering:pixelated" in files[0]) == kept
+    if kept:
+        for pixels, image in zip(pictures, images, strict=True):
+            np.testing.assert_allclose(pixels[..., :3], 255 * image.permute(1, 2, 0), atol=1)
+    assert sum(pixels[..., 0].size for pixels in pictures) <= 4 * (size + 5) ** 2
 
 
 def test_plot_history_draws_both_curves_and_the_best_epoch():
     history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
-    loss, accuracy = plots.plot_history(history, label="frozen")
-    val, train, best = accuracy.lines
-    assert list(val.get_ydata()) == [0.7, 0.6] and list(train.get_ydata()) == [0.4, 0.6]
-    assert (best.get_xdata()[0], best.get_ydata()[0]) == (1, 0.7)
-    assert [text.get_text() for text in accuracy.get_legend().texts] == ["frozen"]
+    loss, accuracy = plots.plot_history(history)
+    for ax, train_values, val_values in (
+        (loss, history.train_loss, history.val_loss),
+        (accuracy, history.train_accuracy, history.val_accuracy),
+    ):
+        val, train, best = ax.lines
+        assert list(val.get_ydata()) == val_values and val.get_linestyle() == "-"
+        assert list(train.get_ydata()) == train_values and train.get_linestyle() == "--"
+        assert (best.get_xdata()[0], best.get_ydata()[0]) == (1, val_values[0])
+        assert val.get_color() == train.get_color() == best.get_color()
     assert "nats" in loss.get_ylabel() and accuracy.get_xlabel() == "epoch"
-    plots.plot_history(history, (loss, accuracy), label="again")
-    assert len(accuracy.lines) == 6
+    accuracy.figure.canvas.draw()
+    ticks = {text.get_text() for text in accuracy.get_yticklabels()}
+    assert {"40.0%", "60.0%"} <= ticks
+    assert loss.get_window_extent().y0 > accuracy.get_window_extent().y1  # one above the other
+    loss.set_xlim(0, 7)
+    assert accuracy.get_xlim() == (0, 7)
+
+
+@pytest.mark.parametrize("num_runs", [0, 1, 2, 3, 4])
+def test_the_legend_of_a_history_explains_all_and_hides_nothing(num_runs):
+    """Runs first, three in a row, in the order of drawing; then lines and dot, once."""
+    history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
+    labels, axes = ["frozen", "fine-tuned", "from scratch", "leaky"][:num_runs], None
+    for label in labels or [""]:
+        axes = plots.plot_history(history, axes, label=label)
+    loss, accuracy = axes
+    accuracy.figure.canvas.draw()
+    legend = accuracy.get_legend()
+    texts = [text for text in legend.texts if text.get_text().strip()]
+    rows = {}
+    for text in sorted(texts, key=lambda text: text.get_window_extent().x0):
+        rows.setdefault(round(text.get_window_extent().y0 / 4), []).append(text.get_text())
+    *runs, keys = [rows[y] for y in sorted(rows, reverse=True)]
+    assert [*itertools.chain(*runs)] == labels and all(len(row) <= 3 for row in runs)
+    assert keys == ["validation", "training", "best epoch (kept)"]
+    colors = {text.get_text(): line.get_color()
+              for text, line in zip(legend.texts, legend.get_lines(), strict=True)}  # fmt: skip
+    drawn = [line.get_color() for line in accuracy.lines[::3]]
+    assert [colors[label] for label in labels] == drawn[:num_runs]
+    styles = {text.get_text(): (line.get_linestyle(), line.get_marker())
+              for text, line in zip(legend.texts, legend.get_lines(), strict=True)}  # fmt: skip
+    assert styles["validation"][0] == "-" and styles["training"][0] == "--"
+    assert styles["best epoch (kept)"] == ("None", "o")
+    box = legend.get_window_extent()
+    assert not box.overlaps(accuracy.get_window_extent())
+    assert not box.overlaps(accuracy.xaxis.label.get_window_extent())
+    assert box.y0 >= 0 and loss.get_legend() is None
+    assert box.width < 5.2 * accuracy.figure.dpi
+
+
+def test_plot_history_draws_on_the_axes_given():
+    history = History([0.9], [0.4], [0.8], [0.7], [0.1], [1.0])
+    _, given = plt.subplots(1, 2)
+    assert [*plots.plot_history(history, given)] == [*given]
+    assert all(len(ax.lines) == 3 for ax in given) and len(plt.get_fignums()) == 1
 
 
 def some_answers(num_classes, num_examples=60):
