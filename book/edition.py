@@ -13,8 +13,8 @@ from sphinx.config import Config
 from helpers import assets
 
 ANNOUNCEMENT = (
-    "Photographs: the outputs on this site were made on {assets}. Where the text says what an "
-    "output shows, it speaks of the rendered edition."
+    "Photographs: the outputs on this site were made on {assets}. The text holds for every "
+    "edition; boxes titled “What we saw” give the results of both."
 )
 FOOTER = "<p>Outputs on this site: {assets}.</p>"
 

@@ -1,4 +1,4 @@
-"""The trainings that chapters share with each other and with the tables of the book.
+"""The training runs that chapters share with each other and with the tables of the book.
 
 Every one begins anew, with its seed, its loaders and its network, so that whatever is called the
 same is the same run: chapters 3, 4 and 5 show these steps before they call them.
