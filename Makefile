@@ -116,7 +116,7 @@ bench: $(INSTALLED) $(PEERS)/installed
 	$(BIN)/python tools/bench/run.py $(BENCH)
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --config book/lab/config.py
 
 data: $(INSTALLED)
 	$(BIN)/python tools/photographs bring $(if $(FROM),--from "$(FROM)")
