@@ -1,17 +1,49 @@
 """What the tests share: small networks and small data, with a ragged last batch."""
 
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+import yaml
+from filelock import FileLock
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 matplotlib.use("Agg")
+
+ROOT = Path(__file__).parent.parent
+
+
+def chapters():
+    """Every page of the book, as the table of contents names it."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Build the book as `make book` does, elsewhere and once; return the folder of the pages."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: the folder above is that of all
+        shared = shared.parent
+    built = shared / "site" / "built"
+    with FileLock(shared / "site.lock"):
+        if not built.exists():
+            program = "from jupyter_book.cli.main import main; main()"
+            command = [sys.executable, "-c", program, "build", ROOT, "--path-output", built.parent]
+            build = subprocess.run(
+                [*command, "--all", "-n", "-W", "--keep-going"], capture_output=True, text=True
+            )
+            assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
+            built.touch()
+    return built.parent / "_build" / "html"
 
 
 def save_picture(path, width=40, height=30, seed=0):

@@ -211,6 +211,19 @@ def test_what_names_the_oldest_python_agrees():
         assert f"Python {OLDEST} or newer" in (ROOT / name).read_text("utf8"), name
 
 
+def test_jupyterlab_is_started_in_one_way():
+    command = "jupyter lab --config book/lab/config.py"
+    for name in ("Makefile", "README.md", "book/running.md"):
+        text = (ROOT / name).read_text("utf8")
+        assert text.count("jupyter lab ") == text.count(command) > 0, name
+
+
+def test_where_the_tests_must_see_a_browser_they_do():
+    tests = load("workflows/tests.yml")["jobs"]["tests"]
+    assert "ubuntu" in tests["env"]["REQUIRE_BROWSER"]
+    assert "export REQUIRE_BROWSER=1\n" in (ROOT / ".ci" / "run").read_text("utf8")
+
+
 def test_a_site_is_published_after_its_tests():
     jobs = load("workflows/pages.yml")["jobs"]
     assert jobs["tests"]["uses"] == "./.github/workflows/tests.yml"

@@ -1,32 +1,14 @@
 """The site: built without a warning, whole, and asking no other host for anything."""
 
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import edition
 import pytest
-import yaml
 from bs4 import BeautifulSoup
+from conftest import chapters
 
 from helpers import assets
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Build the book as `make book` does, elsewhere; return the folder of the pages."""
-    out = tmp_path_factory.mktemp("site")
-    program = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "build", ROOT, "--path-output", out]
-    build = subprocess.run(
-        [*command, "--all", "-n", "-W", "--keep-going"], capture_output=True, text=True
-    )
-    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
-    return out / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +16,6 @@ def pages(site):
     """Every page, parsed."""
     paths = [path for path in site.rglob("*.html") if "_static" not in path.parts]
     return {path: BeautifulSoup(path.read_text("utf8"), "html.parser") for path in paths}
-
-
-def chapters():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
 
 
 def test_every_chapter_has_its_page_and_title(site, pages):

@@ -6,8 +6,8 @@ HERE = Path(__file__).resolve().parent
 
 c = get_config()  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
 
-# The figures and the other pages lie beside notebooks/, so that a server with its root in there could
-# not reach them. A kernel still starts in the folder of its notebook.
+# The figures and the other pages lie beside notebooks/: a server with its root in there could not
+# reach them. A kernel still starts in the folder of its notebook.
 c.ServerApp.root_dir = str(HERE.parent.parent)
 c.LabApp.default_url = "/lab/tree/notebooks/01_theory.ipynb"
 
