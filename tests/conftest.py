@@ -33,17 +33,18 @@ def site(tmp_path_factory):
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: the folder above is that of all
         shared = shared.parent
-    built = shared / "site" / "built"
+    out, log = shared / "site", shared / "site.log"
     with FileLock(shared / "site.lock"):
-        if not built.exists():
+        if not log.exists():
             program = "from jupyter_book.cli.main import main; main()"
-            command = [sys.executable, "-c", program, "build", ROOT, "--path-output", built.parent]
+            command = [sys.executable, "-c", program, "build", ROOT, "--path-output", out]
             build = subprocess.run(
                 [*command, "--all", "-n", "-W", "--keep-going"], capture_output=True, text=True
             )
-            assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
-            built.touch()
-    return built.parent / "_build" / "html"
+            failed = build.returncode != 0
+            log.write_text(build.stdout[-3000:] + build.stderr[-3000:] if failed else "", "utf8")
+    assert not log.read_text("utf8"), log.read_text("utf8")
+    return out / "_build" / "html"
 
 
 def save_picture(path, width=40, height=30, seed=0):

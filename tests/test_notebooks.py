@@ -1,5 +1,6 @@
 """What every notebook must look like; that they run is for nbval to see."""
 
+import ast
 import csv
 import inspect
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import write_tables
 
 from helpers import assets, data, recipe
 
@@ -40,18 +42,84 @@ def test_short_cells_with_prose_between_them(notebook):
         parameters = "parameters" in cell.metadata.get("tags", [])
         assert pair != ("code", "code") or parameters, cell.source
     for cell in code_cells(notebook):
-        assert len(cell.source.splitlines()) <= 18, cell.source
+        folded = "hide-input" in cell.metadata.get("tags", [])  # the imports
+        assert len(cell.source.splitlines()) <= 15 or folded, cell.source
+        assert max(map(len, cell.source.splitlines())) <= 100, cell.source
 
 
-def test_figures_have_alternative_text(notebook):
+def imported(notebook):
+    """Name what a notebook imports from helpers."""
+    source = code_cells(notebook)[0].source.replace("%config", "# %config")
+    return {
+        name.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("helpers")
+        for name in node.names
+    }
+
+
+def test_a_chapter_brings_at_most_eight_new_names():
+    known = set()
+    for path in PATHS:
+        new = imported(nbformat.read(path, as_version=4)) - known
+        assert len(new) <= 8, (path.stem, new)
+        known |= new
+
+
+def test_a_prediction_is_followed_by_a_folded_answer(notebook):
+    """The reader commits to a guess before the output, and what it means, can be seen."""
+    cells = notebook.cells
+    for i, cell in enumerate(cells):
+        if "{admonition} Predict" not in cell.source:
+            continue
+        (box,) = re.findall(r":::\{admonition\} Predict\n.*?\n:::", cell.source, re.DOTALL)
+        assert "?" in box, cell.source
+        if "{admonition} What we saw" in cell.source:  # the answer is a box from several runs
+            assert ":class: saw dropdown" in cell.source
+            continue
+        answer = cells[i + 1]
+        assert answer.cell_type == "code" and "hide-output" in answer.metadata.tags, cell.source
+        assert answer.metadata.jupyter == {"outputs_hidden": True}
+        # JupyterLab shows the first line of a folded output: it must not be the answer.
+        text = "".join(output.get("text", "") for output in answer.outputs).splitlines()
+        assert not text or not re.search(r"\d+\.\d|\d+ ?%|True|False", text[0]), text[0]
+
+
+def test_solutions_are_folded_in_jupyterlab_too(notebook):
+    inside = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            inside = "{solution-start}" in cell.source or (
+                inside and "{solution-end}" not in cell.source
+            )
+        elif inside:
+            assert cell.metadata.jupyter == {"outputs_hidden": True, "source_hidden": True}
+
+
+def test_nothing_points_where_jupyterlab_can_not_follow(notebook):
+    """It knows no target of another file, no term and no citation: plain links do."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert not re.findall(r"\{(?:cite|ref|numref|term|doc|func)\b[^}]*\}|\[\]\(", prose)
+    for target in re.findall(r"\]\((?!https?:)([^)#]*)", prose):
+        assert (ROOT / "notebooks" / target).is_file(), target
+    for target in re.findall(r"\{figure\} (\S+)", prose):
+        assert (ROOT / "notebooks" / target).is_file(), target
+
+
+def test_figures_have_alternative_text_and_a_caption(notebook):
     for cell in code_cells(notebook):
-        if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            assert cell.metadata.get("mystnb", {}).get("image", {}).get("alt"), cell.source
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert "image/png" not in data, "figures are SVG, sharp on every screen"
+            if "image/svg+xml" in data:
+                shown = cell.metadata.mystnb
+                assert shown.image.alt and shown.figure.caption and shown.figure.name, cell.source
 
 
 def test_exercises_have_solutions_and_a_box_opens_and_closes(notebook):
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     exercises = re.findall(r":label: (ex-\S+)", prose)
+    assert 3 <= len(exercises) <= 5
     solutions = re.findall(r"\{solution(?:-start)?\} (\S+)", prose)
     assert exercises and exercises == solutions
     assert prose.count("{solution-start}") == prose.count("{solution-end}")
@@ -99,31 +167,46 @@ def printed(chapter, start):
     raise AssertionError(f"chapter {chapter} prints no {start!r}")
 
 
-SAME_RUNS = [  # how the table names a training, and where the chapters print its test accuracy
-    ("ants and bees, 96 px", "frozen", [(5, "frozen ")]),
-    ("ants and bees, 96 px", "fine-tuned", [(4, "test: "), (5, "fine-tuned ")]),
-    ("ants and bees, 96 px", "from scratch", [(5, "from scratch ")]),
-    ("ten classes", "frozen, 64 px", [(3, "frozen, 64 px ")]),
-    ("ten classes", "fine-tuned, 32 px", [(3, "fine-tuned, 32 px ")]),
+SAME_RUNS = [  # how runs.csv names a run, and where the chapters print what it measured
+    ("ants and bees", "frozen", "test accuracy", [(5, "frozen ")]),
+    ("ants and bees", "frozen", "best validation accuracy", [(5, "best validation accuracy ")]),
+    ("ants and bees", "fine-tuned", "test accuracy", [(4, "test: "), (5, "fine-tuned ")]),
+    ("ants and bees", "from scratch", "test accuracy", [(5, "from scratch ")]),
+    ("ants and bees", "first epoch, during", "training accuracy", [(4, "in the epoch ")]),
+    ("ten classes", "head, 64 px", "test accuracy", [(3, "frozen, 64 px: ")]),
+    ("ten classes", "head, raw, 32 px", "best validation accuracy", [(3, "raw, 32 px ")]),
 ]
 
 
-@pytest.mark.parametrize(("pictures", "training", "places"), SAME_RUNS)
-def test_the_same_run_has_the_same_number_everywhere(pictures, training, places):
-    with (ROOT / "book" / "renders.csv").open(encoding="utf8") as file:
-        rows = {(row["pictures"], row["training"]): row for row in csv.DictReader(file)}
-    measured = f"{100 * float(rows[pictures, training]['seed 0']):.1f}"
+@pytest.mark.parametrize(("pictures", "run", "measure", "places"), SAME_RUNS)
+def test_the_same_run_has_the_same_number_everywhere(pictures, run, measure, places):
+    with (ROOT / "book" / "runs.csv").open(encoding="utf8") as file:
+        (value,) = (
+            float(row["value"])
+            for row in csv.DictReader(file)
+            if [row[key] for key in ("pictures", "edition", "run", "measure", "seed")]
+            == [pictures, "rendered", run, measure, "0"]
+        )
     for chapter, start in places:
-        assert printed(chapter, start) == measured, f"chapter {chapter}"
+        assert printed(chapter, start) == f"{100 * value:.1f}", f"chapter {chapter}"
 
 
-def test_numbers_said_of_the_photographs_are_those_measured():
-    """The prose quotes book/photographs.csv, which tools/measure/measure_photographs.py writes."""
-    measured = (ROOT / "book" / "photographs.csv").read_text("utf8")
-    quoted = []
-    for path in PATHS:
-        for cell in nbformat.read(path, as_version=4).cells:
-            if "{admonition} On photographs" in cell.source:
-                quoted += re.findall(r"0\.\d{3}", cell.source)
-    assert quoted
-    assert not [number for number in quoted if number not in measured]
+def test_tables_and_boxes_hold_what_was_measured():
+    runs = write_tables.Runs()
+    lines = write_tables.all_lines(runs)
+    found = []
+    for path in [*PATHS, *sorted((ROOT / "book").glob("*.md"))]:
+        text = path.read_text("utf8")
+        if path.suffix == ".ipynb":
+            cells = nbformat.reads(text, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert write_tables.filled(text, lines) == text, f"{path.name}: write_tables.py"
+        assert "(table)" not in text
+        found += re.findall(r":name: (saw-[\w-]+)", text)
+    assert set(found) == lines.keys()
+    for name, rows in (
+        ("renders", write_tables.renders),
+        ("photographs", write_tables.photographs),
+    ):
+        with (ROOT / "book" / f"{name}.csv").open(encoding="utf8") as file:
+            assert list(csv.reader(file)) == rows(runs), f"{name}.csv: write_tables.py"

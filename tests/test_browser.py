@@ -1,0 +1,174 @@
+"""What only a browser can tell: the notebooks in JupyterLab, and the pages of the site."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
+
+import pytest
+from conftest import ROOT, chapters
+from playwright.sync_api import expect, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WAIT = 120_000  # milliseconds, on a host that has other things to do
+expect.set_options(timeout=WAIT)
+NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+BROKEN = "images => images.filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = "no browser: install Chromium (apt-get install chromium) or Google Chrome"
+        (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, timeout=WAIT)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """All pages share what the browser keeps, so that JupyterLab is fetched once."""
+    context = browser.new_context()
+    context.set_default_timeout(WAIT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window):
+    """Open a page which keeps its requests, and its errors, in `asked` and `errors`."""
+    page = window.new_page()
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("requestfailed", lambda request: page.errors.append(request.url))
+    yield page
+    page.close()
+
+
+def other_hosts(page, host):
+    return [url for url in page.asked if urlsplit(url).netloc not in ("", host)]
+
+
+def wait_for_pictures(page, selector):
+    """Wait until each picture has come, or is known not to come."""
+    page.wait_for_function(
+        "selector => [...document.querySelectorAll(selector)].every(image => image.complete)",
+        arg=selector,
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Start JupyterLab as `make lab` does, on a copy; return its address and its key.
+
+    Nothing of whoever runs the tests is read or written: settings and keys lie elsewhere.
+    """
+    root, own = tmp_path_factory.mktemp("book"), tmp_path_factory.mktemp("jupyter")
+    for folder in ("book", "notebooks"):
+        shutil.copytree(ROOT / folder, root / folder)
+    settings = own / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)  # all cells at once, and not only those in view
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    env = {name: os.environ[name] for name in os.environ if not name.startswith("JUPYTER")}
+    for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
+        env[f"JUPYTER_{name}"] = str(own / name.lower())
+    env["JUPYTERLAB_SETTINGS_DIR"] = str(own / "settings")
+    env["JUPYTERLAB_WORKSPACES_DIR"] = str(own / "workspaces")
+    env["IPYTHONDIR"] = str(own / "ipython")
+    command = [sys.executable, "-m", "jupyterlab", "--config", "book/lab/config.py"]
+    command += ["--no-browser", "--ServerApp.allow_root=True"]
+    with (own / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + WAIT / 1000
+        while not (said := list((own / "runtime_dir").glob("jpserver-*.json"))):
+            assert server.poll() is None and time.monotonic() < deadline, (own / "log").read_text()
+            time.sleep(0.2)
+        server_info = json.loads(said[0].read_text("utf8"))
+        yield server_info["url"].rstrip("/"), server_info["token"]
+    finally:
+        server.terminate()  # and with it the kernels
+        server.wait(WAIT / 1000)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_chapter_is_whole_in_jupyterlab(page, lab, name):
+    address, key = lab
+    path = "/"  # where the first chapter opens by itself
+    if name != NOTEBOOKS[0]:
+        path = f"/lab/workspaces/{name[:2]}/tree/notebooks/{name}"
+    page.set_viewport_size({"width": 1300, "height": 1200})
+    page.goto(f"{address}{path}?token={key}")
+    page.wait_for_selector(".jp-Notebook .jp-MarkdownCell h1")
+    assert urlsplit(page.url).path.endswith(f"/tree/notebooks/{name}")
+    notebook = json.loads((ROOT / "notebooks" / name).read_text("utf8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    expect(page.locator(".jp-MarkdownCell.jp-mod-rendered")).to_have_count(len(cells))
+    source = "\n".join("".join(cell["source"]) for cell in cells)
+    num_figures = len(re.findall(r"^:+\{(?:figure|image)\}|!\[[^]]*\]\(", source, re.M))
+    expect(page.locator(".jp-MarkdownCell img")).to_have_count(num_figures)
+    wait_for_pictures(page, ".jp-Notebook img")
+    assert page.eval_on_selector_all(".jp-Notebook img", BROKEN) == []
+
+    prose = "\n".join(page.locator(".jp-MarkdownCell").all_inner_texts())
+    for raw in (":::", "{cite", "{ref}", "{numref}", "Unknown Directive"):
+        assert raw not in prose, raw
+    # References that are not known. Each cell is rendered again when the others are.
+    expect(page.locator(".jp-Notebook [title$='Not Found']")).to_have_text([], timeout=20_000)
+
+    links = page.eval_on_selector_all(
+        ".jp-MarkdownCell a",
+        "links => links.map(a => [a.innerText, a.getAttribute('href')])",
+    )
+    for text, href in links:
+        parts = urlsplit(href)
+        if parts.netloc == urlsplit(page.url).netloc:
+            path = unquote(parts.path).removeprefix("/files/")
+            assert (ROOT / path).is_file(), f"{text}: {href}"
+        else:  # an address relative to the page of JupyterLab would leave the notebook
+            assert parts.netloc or href.startswith("#"), f"{text}: {href}"
+            assert href != "#", f"{text} leads nowhere"
+
+    assert page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts() == []
+    assert other_hosts(page, urlsplit(page.url).netloc) == []
+
+
+def test_jupyterlab_need_not_ask_about_news(lab):
+    address, key = lab
+    path = "/lab/api/settings/@jupyterlab/apputils-extension:notification"
+    with urlopen(f"{address}{path}?token={key}", timeout=WAIT / 1000) as answer:
+        settings = json.load(answer)["schema"]["properties"]
+    assert settings["fetchNews"]["default"] == "false"
+    assert settings["checkForUpdates"]["default"] is False
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_a_page_is_whole_on_every_screen(page, site, chapter):
+    for width, schemes in ((1400, ("light", "dark")), (390, ("dark", "light"))):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=schemes[0])
+        page.goto((site / f"{chapter}.html").as_uri())
+        for scheme in schemes:  # the page follows while it is open
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(
+                "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
+            )
+            wait_for_pictures(page, "img:not([loading=lazy])")
+            screen = f"{width} pixels, {scheme}"
+            assert page.eval_on_selector_all("img", BROKEN) == [], screen
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            assert needed <= width, f"{screen}: {needed} wide"
+    assert page.errors == []
+    assert {urlsplit(url).scheme for url in page.asked} <= {"file", "data", "blob"}
+    assert other_hosts(page, "") == []
