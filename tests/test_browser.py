@@ -61,9 +61,12 @@ def other_hosts(page, host):
 
 
 def wait_for_pictures(page, selector):
-    """Wait until each picture has come, or is known not to come."""
+    """Wait until each picture has come, or is known not to come, also those further down."""
     page.wait_for_function(
-        "selector => [...document.querySelectorAll(selector)].every(image => image.complete)",
+        """selector => [...document.querySelectorAll(selector)].every(image => {
+            image.loading = "eager";
+            return image.complete;
+        })""",
         arg=selector,
     )
 
@@ -164,7 +167,7 @@ def test_a_page_is_whole_on_every_screen(page, site, chapter):
             page.wait_for_function(
                 "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
             )
-            wait_for_pictures(page, "img:not([loading=lazy])")
+            wait_for_pictures(page, "img")
             screen = f"{width} pixels, {scheme}"
             assert page.eval_on_selector_all("img", BROKEN) == [], screen
             needed = page.evaluate("document.documentElement.scrollWidth")
