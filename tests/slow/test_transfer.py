@@ -12,20 +12,21 @@ from test_notebooks import printed
 
 from helpers import assets
 
-SCRIPT = Path(transfer.__file__)
+BOOK = Path(transfer.__file__).parent
 PICTURES = assets.RENDERED["ants_bees"].path
 WEIGHTS = assets.RENDERED["backbone"].path
 
 
 def test_it_ends_where_chapter_4_ends_and_names_a_picture(tmp_path):
     def run(*arguments):
-        command = [sys.executable, SCRIPT, *arguments]
+        command = [sys.executable, *arguments]
         return subprocess.check_output(command, cwd=tmp_path, text=True).splitlines()
 
-    lines = run(PICTURES, "--weights", WEIGHTS, "--size", "96", "--seed", "0")
+    options = ["--weights", WEIGHTS, "--size", "96", "--seed", "0"]
+    lines = run(BOOK / "transfer.py", PICTURES, *options)
     test = re.fullmatch(r"test: ([\d.]+)%", lines[-1])[1]
     # Other machines and numbers of threads round differently.
     assert float(test) == pytest.approx(float(printed(4, "test: ")), abs=3)
     assert json.loads((tmp_path / "model.json").read_text())["class_names"] == ["ants", "bees"]
-    (said,) = run("--predict", PICTURES / "train" / "bees" / "bee_0001.jpg")
+    (said,) = run(BOOK / "predict.py", PICTURES / "train" / "bees" / "bee_0001.jpg")
     assert re.fullmatch(r"bees [\d.]+%", said)

@@ -1,0 +1,27 @@
+"""Name the class of pictures by model.safetensors and model.json: python predict.py PICTURE ..."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torchvision.models import resnet18
+from torchvision.transforms import v2
+
+card = json.loads(Path("model.json").read_text())
+model = resnet18(num_classes=len(card["class_names"])).eval()
+model.load_state_dict(load_file("model.safetensors"))
+prepare = v2.Compose([
+    v2.ToImage(),
+    v2.Resize(round(card["size"] * 256 / 224)),
+    v2.CenterCrop(card["size"]),
+    v2.ToDtype(torch.float32, scale=True),
+    v2.Normalize(card["mean"], card["std"]),
+])  # fmt: skip
+for path in sys.argv[1:]:
+    picture = prepare(Image.open(path).convert("RGB"))
+    with torch.no_grad():
+        probability, label = model(picture[None])[0].softmax(dim=0).max(dim=0)
+    print(f"{card['class_names'][label]} {probability:.1%}")
