@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torchvision.models import resnet18
 from torchvision.transforms import v2
@@ -14,6 +14,7 @@ card = json.loads(Path("model.json").read_text())
 model = resnet18(num_classes=len(card["class_names"])).eval()
 model.load_state_dict(load_file("model.safetensors"))
 prepare = v2.Compose([
+    ImageOps.exif_transpose,  # upright, as the camera noted
     v2.ToImage(),
     v2.Resize(round(card["size"] * 256 / 224)),
     v2.CenterCrop(card["size"]),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from PIL import ImageOps
 from safetensors.torch import load_file, save_file
 from torch import nn, optim
 from torch.utils.data import DataLoader
@@ -21,7 +22,8 @@ def make_loader(folder: Path, size: int, seed: int, *, training: bool = False) -
     varied = [v2.RandomResizedCrop(size, scale=(0.35, 1)), v2.RandomHorizontalFlip()]
     plain = [v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)]
     normalize = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
-    transform = v2.Compose([v2.ToImage(), *(varied if training else plain), *normalize])
+    changes = [*(varied if training else plain), *normalize]
+    transform = v2.Compose([ImageOps.exif_transpose, v2.ToImage(), *changes])  # upright first
     order = torch.Generator().manual_seed(seed) if training else None
     return DataLoader(ImageFolder(folder, transform), BATCH_SIZE, training, generator=order)
 
@@ -41,7 +43,7 @@ def run_epoch(model: nn.Module, loader: DataLoader, optimizer=None) -> float:
     return num_correct / len(loader.dataset)
 
 
-def train(folder: Path, weights: str | None, size: int, seed: int) -> nn.Module:
+def train(folder: Path, weights: str | None, size: int, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     loader = make_loader(folder / "train", size, seed, training=True)
     model = resnet18(weights=None if weights else "DEFAULT")  # "DEFAULT" are ImageNet's
@@ -75,5 +77,4 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights", help="a .safetensors file in place of ImageNet's weights")
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
-    parser.add_argument("--seed", type=int, default=0)
     train(**vars(parser.parse_args()))

@@ -106,8 +106,9 @@ def cifar10(
     """Load CIFAR-10's ten classes of 32 × 32 pictures, enlarged to `size` × `size`.
 
     A tenth of the training pictures of each class is set aside for validation; the test pictures
-    are CIFAR-10's own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only that
-    many training pictures, as many of each class. `seed` draws them, and orders the batches.
+    are a part of their own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only
+    that many training pictures, the same number from each class. `seed` draws them, and orders the
+    batches.
     """
     pictures, labels, test_pictures, test_labels = read_cifar10(assets.cifar10(edition))
     val, train = draw_per_class(labels, len(labels) // 10, seed)
