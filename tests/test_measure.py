@@ -18,10 +18,7 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
         asked.append(seed)
         yield "run", "accuracy", 0.5 + seed / 10
 
-    groups = [
-        Group("ants and bees", "one", measure, seeds=3),
-        Group("ants and bees", "other", measure, editions=("photos",)),
-    ]
+    groups = [Group("ants and bees", "one", measure, seeds=3)]
     monkeypatch.setattr(measure_runs, "GROUPS", groups)
     monkeypatch.setenv("EDITION", "auto")
     for seeds in ("2", "5"):

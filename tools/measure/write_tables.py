@@ -167,19 +167,8 @@ BOXES = {
         [
             *REPORTED,
             Column("rendered, training loss", "rendered", LOSS, number),
-            Column("photographs, training loss", "photos", LOSS, number),
         ],
         f"Accuracy on {ON} Training loss of the last epoch, in nats.",
-    ),
-    "saw-batchnorm": Box(
-        ANTS,
-        {
-            "training mode, rate 0.008": "fine-tuned",
-            "evaluation mode, rate 0.008": "fine-tuned, evaluation mode, rate 0.008",
-            "evaluation mode, rate 0.001": "fine-tuned, evaluation mode, rate 0.001",
-        },
-        REPORTED[:1],
-        "Fine-tuning, 200 rendered test pictures; the head's rate is 0.02 each time.",
     ),
     "saw-three": Box(
         ANTS,
@@ -187,7 +176,6 @@ BOXES = {
             "frozen": "frozen",
             "fine-tuned": "fine-tuned",
             "from scratch": "from scratch",
-            "from scratch, rate 0.05": "from scratch, rate 0.05",
         },
         REPORTED,
         ON,
