@@ -124,6 +124,16 @@ def test_a_chapter_is_whole_in_jupyterlab(page, lab, name):
     wait_for_pictures(page, ".jp-Notebook img")
     assert page.eval_on_selector_all(".jp-Notebook img", BROKEN) == []
 
+    # Figures of cells, unless folded. A notebook that nobody has trusted shows no SVG, but its PNG.
+    shown = [
+        cell
+        for cell in notebook["cells"]
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        and not cell["metadata"].get("jupyter", {}).get("outputs_hidden")
+    ]
+    pictures = page.locator(".jp-OutputArea-output.jp-RenderedImage img")
+    expect(pictures).to_have_count(len(shown))
+
     prose = "\n".join(page.locator(".jp-MarkdownCell").all_inner_texts())
     for raw in (":::", "{cite", "{ref}", "{numref}", "Unknown Directive"):
         assert raw not in prose, raw
