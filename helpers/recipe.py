@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import Loaders
@@ -29,7 +29,6 @@ def train_network(
     lr: float = 0.008,
     head_lr: float = 0.02,
     seed: int = 0,
-    make_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     mode: Callable[[nn.Module], object] = train_mode,
     verbose: bool = False,
 ) -> tuple[nn.Module, Loaders, History]:
@@ -37,8 +36,7 @@ def train_network(
 
     load: makes the loaders; called once, after seeding, so that the batches are those of the seed.
     weights, freeze: as of `resnet18`. lr: of the backbone, if it is trained. head_lr: of the head,
-    and the rate that the history shows. Both fall along half a cosine, unless `make_scheduler`
-    makes another schedule of the optimizer. mode: as of `fit`.
+    and the rate that the history shows. Both fall along half a cosine. mode: as of `fit`.
 
     Returns the model with its best weights, the loaders and the history.
     """
@@ -46,10 +44,7 @@ def train_network(
     loaders, device = load(), get_device()
     model = resnet18(len(loaders.class_names), weights=weights, freeze=freeze).to(device)
     optimizer = SGD(parameter_groups(model, lr=lr, head_lr=head_lr), momentum=0.9)
-    if make_scheduler is None:
-        scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
-    else:
-        scheduler = make_scheduler(optimizer)
+    scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
     history = fit(
         model, loaders.train, loaders.val, nn.CrossEntropyLoss(), optimizer, device,
         num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=verbose,

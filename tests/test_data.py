@@ -345,3 +345,16 @@ def test_read_archive_gives_what_torchvision_gives(tmp_path, monkeypatch):
     assert pictures.shape == (15, 3, 32, 32) and pictures.dtype == torch.uint8
     assert labels[:3].tolist() == [4, 0, 9]
     np.testing.assert_array_equal(pictures[0].flatten().numpy(), first["data"][0])
+
+
+def test_the_smallest_crop_is_the_share_of_the_area_that_was_asked_for(root):
+    """Of a ramp of 40 × 30 pixels, a crop shows as much as its share: the whole, or little."""
+    ranges = {}
+    for share in (1.0, 0.05):
+        torch.manual_seed(0)
+        dataset = data.image_folders(root, size=16, smallest_crop=share).train.dataset
+        ramp = torch.arange(40).mul(6).to(torch.uint8).expand(3, 30, 40)
+        crops = torch.stack([dataset.per_picture(ramp) for _ in range(100)]).float()
+        ranges[share] = crops.amax(dim=(1, 2, 3)) - crops.amin(dim=(1, 2, 3))
+    assert ranges[1.0].min() > 0.7 * 6 * 39  # all but what the ratio of the sides costs
+    assert ranges[0.05].min() < 0.5 * 6 * 39
