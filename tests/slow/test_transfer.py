@@ -26,7 +26,7 @@ def test_it_ends_where_chapter_4_ends_and_names_a_picture(tmp_path):
     lines = run(BOOK / "transfer.py", PICTURES, *options)
     test = re.fullmatch(r"test: ([\d.]+)%", lines[-1])[1]
     # Other machines and numbers of threads round differently.
-    assert float(test) == pytest.approx(float(printed(4, "test: ")), abs=3)
+    assert float(test) == pytest.approx(float(printed(4, "test: ")), abs=5)
     assert json.loads((tmp_path / "model.json").read_text())["class_names"] == ["ants", "bees"]
     (said,) = run(BOOK / "predict.py", PICTURES / "train" / "bees" / "bee_0001.jpg")
     assert re.fullmatch(r"bees [\d.]+%", said)
