@@ -22,7 +22,6 @@ BOOK = ROOT / "book"
 ANTS, TEN = "ants and bees", "ten classes"
 TEST, LAST, BEST = "test accuracy", "last validation accuracy", "best validation accuracy"
 VAL, LOSS = "validation accuracy", "last training loss"
-EDITIONS = {"rendered": "rendered", "photos": "photographs"}
 
 
 class Runs:
