@@ -82,6 +82,11 @@ def test_a_prediction_is_followed_by_a_folded_answer(notebook):
             assert not text or not re.search(r"\d\.\d|\d ?%|True|False", text[0]), text[0]
 
 
+def test_the_imports_are_folded_on_the_page_and_in_jupyterlab(notebook):
+    first = code_cells(notebook)[0].metadata
+    assert first.tags == ["hide-input"] and first.jupyter == {"source_hidden": True}
+
+
 def test_solutions_are_folded_in_jupyterlab_too(notebook):
     inside = False
     for cell in notebook.cells:
