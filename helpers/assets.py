@@ -62,6 +62,12 @@ RENDERED = {
         "ResNet-18 pretrained on Tiny ImageNet",
     ),
 }
+# Another backbone, which has one form only and is the same in both editions.
+LITE0 = Rendered(
+    EMBEDDED / "efficientnet_lite0_imagenet.safetensors",
+    "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
+    "EfficientNet-Lite0 pretrained on ImageNet",
+)
 PHOTOS = {
     "ants_bees": Photos("hymenoptera_data", "photographs of ants and bees"),
     "cifar10": Photos("cifar-10-batches-py", "CIFAR-10"),
@@ -86,6 +92,13 @@ def backbone(edition: str | None = None) -> Asset:
     return resolve("backbone", edition)
 
 
+def weights(name: str) -> Path | None:
+    """Return the file of the pretrained weights of a network of `models.build`, if there is one."""
+    if name == "resnet18":
+        return backbone().path
+    return whole(LITE0) if name == "tf_efficientnet_lite0" else None
+
+
 def input_size(edition: str | None = None) -> int:
     """Return at how many pixels a side the backbone in use sees ants and bees best.
 
@@ -106,10 +119,15 @@ def resolve(name: str, edition: str | None = None) -> Asset:
         return Asset(name, "photos", folder if name == "cifar10" else folder / target, summary)
     if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
-    path, sha256, summary = RENDERED[name]
-    if not path.exists() or sha256_of(path) != sha256:
+    return Asset(name, "rendered", whole(RENDERED[name]), RENDERED[name].summary)
+
+
+def whole(rendered: Rendered) -> Path:
+    """Return the file or folder of an embedded asset, complete and unchanged."""
+    path = rendered.path
+    if not path.exists() or sha256_of(path) != rendered.sha256:
         raise ValueError(f"{path} is missing or changed: bring it back with `git restore {path}`")
-    return Asset(name, "rendered", path, summary)
+    return path
 
 
 def show_editions() -> None:

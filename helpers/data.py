@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
@@ -20,9 +21,11 @@ from helpers.pictures.decode import open_pictures
 from helpers.pictures.folders import list_parts, warn_of_unused
 from helpers.pictures.splits import assign_parts, draw_per_class
 
-# The statistics of ImageNet, red, green, blue: what the backbones were trained with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+RGB = tuple[float, float, float]  # a number for red, green and blue
+
+# The statistics of ImageNet: what the ResNets of this book were trained with.
+MEAN: RGB = (0.485, 0.456, 0.406)
+STD: RGB = (0.229, 0.224, 0.225)
 
 
 class Loaders(NamedTuple):
@@ -36,8 +39,8 @@ class Loaders(NamedTuple):
     val: DataLoader  #: to choose with
     test: DataLoader | None  #: to report on; None where the data set has no third part
     class_names: list[str]  #: in the order of the labels
-    mean: tuple[float, float, float]  #: what was subtracted from each color channel
-    std: tuple[float, float, float]  #: what it was divided by then
+    mean: RGB  #: what was subtracted from each color channel
+    std: RGB  #: what it was divided by then
 
     def part(self, split: str) -> DataLoader:
         """Return the loader of "train", "val" or "test"; raise ValueError where there is none."""
@@ -45,6 +48,15 @@ class Loaders(NamedTuple):
         if (loader := loaders.get(split)) is None:
             raise ValueError(f"this data set has no {split} part: show split='val' or 'train'")
         return loader
+
+
+def statistics(model: nn.Module) -> dict[str, RGB]:
+    """Return the `mean` and `std` that a model's pictures are normalized with: loaders take them.
+
+    A network of timm's says them; those of torchvision have ImageNet's.
+    """
+    card = getattr(model, "pretrained_cfg", {"mean": MEAN, "std": STD})
+    return {"mean": tuple(card["mean"]), "std": tuple(card["std"])}
 
 
 def ants_bees(*, edition: str | None = None, **options) -> Loaders:
@@ -60,6 +72,8 @@ def image_folders(
     augment: bool = True,
     smallest_crop: float = 0.35,
     val_share: float = 0.2,
+    mean: RGB = MEAN,
+    std: RGB = STD,
     seed: int = 0,
 ) -> Loaders:
     """Load `root/train/<class>/<picture>`, the same under `root/val`, and under `root/test` if any.
@@ -69,7 +83,7 @@ def image_folders(
 
     Training pictures are cropped at random, to `smallest_crop` of their area or more, and mirrored
     half the time (with `augment`); the others lose only their border. All are resized to `size` ×
-    `size` pixels. `seed` draws those set aside, and fixes the order of the batches.
+    `size` pixels and normalized with `mean` and `std`. `seed` draws those set aside, and fixes the order of the batches.
 
     Raises ValueError that names the pictures which can't be used, and warns of files that are no
     pictures, and of pictures that are the same in two parts or two classes.
@@ -88,15 +102,19 @@ def image_folders(
         chosen = [i for i, other in enumerate(parts) if other == part]
         images, labels = [pictures[i] for i in chosen], [listing.labels[i] for i in chosen]
         per_picture = varied if augment and part == "train" else crop
-        sets[part] = Pictures(images, labels, per_picture, normalize())
+        sets[part] = Pictures(images, labels, per_picture, normalize(mean, std))
     options = {"class_names": listing.class_names, "batch_size": batch_size, "seed": seed}
-    return make_loaders(sets["train"], sets["val"], sets.get("test"), **options)
+    return make_loaders(
+        sets["train"], sets["val"], sets.get("test"), **options, mean=mean, std=std
+    )
 
 
 def cifar10(
     *,
     edition: str | None = None,
     size: int = 32,
+    mean: RGB = MEAN,
+    std: RGB = STD,
     normalized: bool = True,
     augment: bool = False,
     batch_size: int = 100,
@@ -114,7 +132,8 @@ def cifar10(
     val, train = draw_per_class(labels, len(labels) // 10, seed)
     if num_train is not None:
         train = train[draw_per_class(labels[train], num_train, seed)[0]]
-    mean, std = (MEAN, STD) if normalized else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    if not normalized:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     prepare = v2.Compose([v2.Resize(size), normalize(mean, std)])
     plain = v2.Identity()
     shift = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
@@ -143,8 +162,8 @@ def make_loaders(
     class_names: list[str],
     batch_size: int,
     seed: int,
-    mean: tuple[float, float, float] = MEAN,
-    std: tuple[float, float, float] = STD,
+    mean: RGB = MEAN,
+    std: RGB = STD,
 ) -> Loaders:
     """Shuffle the training part only, each epoch anew, from `seed`."""
     order = torch.Generator().manual_seed(seed)

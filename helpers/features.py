@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Tenso
 
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
-from helpers.models import eval_mode
+from helpers.models import eval_mode, head_name, head_of
 from helpers.runtime import random_numbers_kept, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
@@ -26,7 +26,7 @@ NUM_PROBES = 8  # pictures that are asked again before stored features are taken
 def extract_features(
     model: nn.Module, loader: DataLoader, device: torch.device, *, num_views: int = 1
 ) -> TensorDataset:
-    """Return what the head `model.fc` would be given for each picture, and the labels.
+    """Return what the head of `model` would be given for each picture, and the labels.
 
     Features `(num_views · N, num_features)`, float32, and labels `(num_views · N,)`, int64, on the
     CPU; in the order of the data set, also where the loader shuffles. `fit` trains a head on a
@@ -92,12 +92,13 @@ def run_backbone(
 @contextmanager
 def without_head(model: nn.Module) -> Iterator[None]:
     """Let `model` give features for a `with` block, in evaluation mode."""
-    head, model.fc = model.fc, nn.Identity()
+    head = head_of(model)
+    model.set_submodule(head_name(model), nn.Identity())
     try:
         with eval_mode(model):
             yield
     finally:
-        model.fc = head
+        model.set_submodule(head_name(model), head)
 
 
 def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -133,8 +134,9 @@ def fingerprint(
     """
     digest = hashlib.sha256()
     digest.update(repr((torch.__version__, torchvision.__version__, device.type)).encode())
+    head = head_name(model) + "."
     for name, value in model.state_dict().items():
-        if not name.startswith("fc."):
+        if not name.startswith(head):
             add(digest, value, name)
     all_labels, probes, seen = [], {}, 0
     size = num_views * length_hint(loader.dataset)

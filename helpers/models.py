@@ -12,40 +12,70 @@ from torch import Tensor, nn
 from helpers import assets
 
 
-def resnet18(
-    num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
+def build(
+    name: str, num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
 ) -> nn.Module:
-    """Build a ResNet-18 with a new head for `num_classes`.
+    """Build a network with a new head for `num_classes`.
 
-    Input `(B, 3, H, W)`, float32, normalized with `data.MEAN` and `data.STD`; output the logits
+    Input `(B, 3, H, W)`, float32, normalized with `data.statistics(model)`; output the logits
     `(B, num_classes)`. The head's weights are random, so seed first.
 
-    weights: "pretrained", the backbone of the edition in use; a file of weights; or None, random.
+    name: "resnet18", torchvision's; or any of those that `timm.list_models()` names.
+    weights: "pretrained"; a file of weights; or None, random. The pretrained ones of "resnet18" are
+        those of the edition in use, those of "tf_efficientnet_lite0" come with the book, and all
+        others are downloaded by timm.
     freeze: leave only the head trainable.
-
-    He et al., *Deep residual learning for image recognition*, 2016, arXiv:1512.03385.
     """
-    model = torchvision.models.resnet18(weights=None)
-    if weights == "pretrained":
-        weights = assets.backbone().path
-    if weights is not None:
-        load_backbone(model, Path(weights))
+    path = assets.weights(name) if weights == "pretrained" else weights
+    if name == "resnet18":
+        model = torchvision.models.resnet18(weights=None)
+        model.fc = nn.Linear(model.fc.in_features, num_classes)
+    else:
+        import timm  # takes half a second, which only those who need it should wait for
+
+        download = weights == "pretrained" and path is None
+        model = timm.create_model(name, pretrained=download, num_classes=num_classes)
+    if path is not None:
+        load_backbone(model, Path(path))
     if freeze:
         freeze_parameters(model)
-    # A new module is trainable, whatever happened to the one that it replaces.
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
+        unfreeze_parameters(head_of(model))
     return model
 
 
+def resnet18(
+    num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
+) -> nn.Module:
+    """Build a ResNet-18 with a new head for `num_classes`: `build` for the network of most chapters.
+
+    He et al., *Deep residual learning for image recognition*, 2016, arXiv:1512.03385.
+    """
+    return build("resnet18", num_classes, weights=weights, freeze=freeze)
+
+
+def head_name(model: nn.Module) -> str:
+    """Name the head: `fc` in a network of torchvision's; a network of timm's says it."""
+    name = getattr(model, "pretrained_cfg", {}).get("classifier", "fc")
+    if not isinstance(name, str):
+        raise ValueError(f"this network has the heads {', '.join(name)}: choose one with one head")
+    return name
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """Return the head: the last layer, which makes logits of features."""
+    return model.get_submodule(head_name(model))
+
+
 def load_backbone(model: nn.Module, path: Path) -> None:
-    """Load the weights in `path` (.safetensors or .pth) into all of `model` but its head `fc`."""
+    """Load the weights in `path` (.safetensors or .pth) into all of `model` but its head."""
     if path.suffix == ".safetensors":
         state = safetensors.torch.load_file(path)
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    backbone = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    head = head_name(model) + "."
+    backbone = {name: value for name, value in state.items() if not name.startswith(head)}
     missing, unexpected = model.load_state_dict(backbone, strict=False)
-    missing = [name for name in missing if not name.startswith("fc.")]
+    missing = [name for name in missing if not name.startswith(head)]
     if missing or unexpected:
         raise ValueError(
             f"{path.name} does not fit this network: it lacks {missing[:3]} and brings "
@@ -69,13 +99,13 @@ def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def parameter_groups(model: nn.Module, *, lr: float, head_lr: float) -> list[dict]:
-    """Group what an optimizer should train: the head `fc` at `head_lr`, the backbone at `lr`.
+    """Group what an optimizer should train: the head at `head_lr`, the backbone at `lr`.
 
     Frozen parameters are left out; of a frozen backbone, that leaves the head.
 
     Howard and Ruder, *Universal language model fine-tuning*, 2018, arXiv:1801.06146.
     """
-    head = trainable_parameters(model.get_submodule("fc"))
+    head = trainable_parameters(head_of(model))
     own = set(head)
     backbone = [parameter for parameter in trainable_parameters(model) if parameter not in own]
     groups = [{"params": head, "lr": head_lr}, {"params": backbone, "lr": lr}]

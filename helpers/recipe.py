@@ -1,21 +1,24 @@
 """The training runs that chapters share with each other and with the tables of the book.
 
 Every one begins anew, with its seed, its loaders and its network, so that whatever is called the
-same is the same run: chapters 3, 4 and 5 show these steps before they call them.
+same is the same run: the chapters show these steps before they call them.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.optim import SGD, Adam, Optimizer
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import Loaders
+from helpers.features import extract_features
+from helpers.ladder import fixed_statistics, train_only
 from helpers.metrics import History
-from helpers.models import parameter_groups, resnet18, train_mode
+from helpers.models import build, head_of, parameter_groups, resnet18, train_mode
 from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
@@ -81,3 +84,66 @@ def train_head(
         make_optimizer(head.parameters()), device, num_epochs=num_epochs, verbose=False,
     )  # fmt: skip
     return head, history
+
+
+def best_head(features: TensorDataset, num_classes: int, *, decay: float = 0.01) -> nn.Linear:
+    """Return the linear head with the least mean loss plus `decay` / 2 times its squared weights.
+
+    There is one such head, whatever the seed: logistic regression.
+
+    features: `(N, num_features)`, float32, and labels `(N,)`, as of `extract_features`.
+    """
+    inputs, labels = features.tensors
+    head = nn.Linear(inputs.shape[1], num_classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    options = {"max_iter": 500, "tolerance_grad": 1e-6, "line_search_fn": "strong_wolfe"}
+    optimizer = LBFGS(head.parameters(), **options)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(head(inputs), labels) + decay / 2 * head.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(loss)
+    return head
+
+
+def adapt(
+    load: Callable[..., Loaders],
+    name: str,
+    rung: str,
+    *,
+    head_first: bool = True,
+    num_epochs: int = 6,
+    lr: float = 1e-4,
+    head_lr: float = 1e-3,
+    seed: int = 0,
+    mode: Callable[[nn.Module], object] = fixed_statistics,
+    verbose: bool = False,
+) -> tuple[nn.Module, Loaders, History]:
+    """Train of a pretrained network what a rung of the ladder says, as chapter 6 does.
+
+    load: makes the loaders; takes `augment`. name: as of `build`. rung: as of `train_only`.
+    head_first: begin with the `best_head` on whole pictures, not with a random one.
+    lr, head_lr: of what the rung trains, and of the head; both fall along half a cosine.
+    mode: as of `fit`.
+
+    Returns the model with its best weights, the loaders and the history.
+    """
+    seed_everything(seed)
+    loaders, device = load(), get_device()
+    num_classes = len(loaders.class_names)
+    model = build(name, num_classes).to(device, memory_format=torch.channels_last)  # faster so
+    if head_first:
+        features = extract_features(model, load(augment=False).train, device)
+        head_of(model).load_state_dict(best_head(features, num_classes).state_dict())
+    train_only(model, rung)
+    optimizer = AdamW(parameter_groups(model, lr=lr, head_lr=head_lr))
+    scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
+    history = fit(
+        model, loaders.train, loaders.val, nn.CrossEntropyLoss(), optimizer, device,
+        num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=verbose,
+    )  # fmt: skip
+    return model, loaders, history

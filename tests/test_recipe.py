@@ -1,16 +1,20 @@
 """The shared trainings: each the same again, whatever ran before, and as written out by hand."""
 
 import copy
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from conftest import save_picture
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import data
-from helpers.models import changed, resnet18, snapshot
-from helpers.recipe import adam, train_head, train_network
+from helpers.ladder import fixed_statistics, train_only
+from helpers.models import build, changed, eval_mode, resnet18, snapshot
+from helpers.recipe import adam, adapt, best_head, train_head, train_network
 from helpers.runtime import seed_everything
 from helpers.training import fit
 
@@ -22,7 +26,7 @@ def load(tmp_path):
     for i, name in enumerate(["train/a/1", "train/a/2", "train/a/3", "train/b/1", "train/b/2",
                               "val/a/1", "val/b/1"]):  # fmt: skip
         save_picture(tmp_path / f"{name}.png", seed=i)
-    return lambda: data.image_folders(tmp_path, size=32, batch_size=2, seed=3)
+    return partial(data.image_folders, tmp_path, size=32, batch_size=2, seed=3)
 
 
 def test_a_network_is_trained_as_chapter_4_writes_it(load, cpu, criterion):
@@ -84,3 +88,55 @@ def test_a_head_takes_another_optimizer(examples):
 
     _, history = train_head(still, still, 3, make_optimizer=sgd, num_epochs=1)
     assert history.lr == [0.0] and len(made) == 1
+
+
+def test_the_best_head_is_scikit_learns_logistic_regression():
+    inputs, labels = torch.randn(31, 4) * 3, torch.arange(31) % 3
+    inputs[:, 0] += labels
+    head = best_head(TensorDataset(inputs, labels), 3, decay=0.02)
+    oracle = LogisticRegression(C=1 / (0.02 * 31), tol=1e-9, solver="newton-cg")
+    oracle.fit(inputs.double().numpy(), labels.numpy())
+    weight, bias = (p.detach().numpy() for p in (head.weight, head.bias))
+    np.testing.assert_allclose(weight, oracle.coef_, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(bias - bias.mean(), oracle.intercept_, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("rung", ["head", "low rank", "all"])
+def test_a_network_is_adapted_as_chapter_6_writes_it(rung, load, cpu, criterion):
+    half = (0.5, 0.5, 0.5)
+    load = partial(load, mean=half, std=half)
+    options = {"num_epochs": 2, "lr": 1e-3, "head_lr": 1e-2, "seed": 3}
+    adapted, loaders, history = adapt(load, "tf_efficientnet_lite0", rung, **options)
+    assert loaders.mean == half
+
+    seed_everything(3)
+    loaders = load()
+    model = build("tf_efficientnet_lite0", 2).to(memory_format=torch.channels_last)
+    whole = DataLoader(load(augment=False).train.dataset, 2)
+    with torch.random.fork_rng():
+        inputs = torch.cat([inputs for inputs, _ in whole])
+    with eval_mode(model), torch.no_grad():
+        features = model.forward_head(model.forward_features(inputs), pre_logits=True)
+    head = best_head(TensorDataset(features, torch.tensor([0, 0, 0, 1, 1])), 2)
+    model.classifier.load_state_dict(head.state_dict())
+    train_only(model, rung)
+    groups = [{"params": model.classifier.parameters(), "lr": 1e-2}]
+    rest = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
+    if rest := [parameter for parameter in rest if parameter.requires_grad]:
+        groups.append({"params": rest, "lr": 1e-3})
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    own = fit(
+        model, loaders.train, loaders.val, criterion, optimizer, cpu,
+        num_epochs=2, scheduler=schedule, mode=fixed_statistics, verbose=False,
+    )  # fmt: skip
+    assert history.train_loss == pytest.approx(own.train_loss, rel=1e-3)
+    assert history.lr == pytest.approx([1e-2, 5e-3])
+
+
+def test_without_head_first_the_head_is_random(load):
+    options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": 3}
+    first = adapt(load, "resnet18", "head", **options)[0].fc.weight
+    other = adapt(load, "resnet18", "head", head_first=False, **options)[0].fc.weight
+    seed_everything(3)
+    assert torch.equal(other, resnet18(2).fc.weight) and not torch.equal(first, other)

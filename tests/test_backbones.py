@@ -1,0 +1,224 @@
+"""Any backbone: the same loops, freezing, features and groups, whatever its head is called."""
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from helpers import assets, data, models
+from helpers.features import cached_features, extract_features
+from helpers.metrics import predict
+from helpers.models import build, changed, head_name, head_of, parameter_groups, snapshot
+from helpers.plots import restore
+from helpers.training import fit, train_one_epoch
+
+LITE0 = "tf_efficientnet_lite0"
+# The network, its head, the side of its pictures.
+NETWORKS = {
+    "resnet18": ("fc", 32),
+    LITE0: ("classifier", 32),
+    "vit_tiny_patch16_224": ("head", 224),
+    "convnext_atto": ("head.fc", 32),
+}
+EMBEDDED = ("resnet18", LITE0)
+
+
+@pytest.fixture(params=NETWORKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def pictures(name):
+    """Five pictures in two classes: with batches of three, the last holds two."""
+    size = NETWORKS[name][1]
+    return TensorDataset(torch.randn(5, 3, size, size) + 1, torch.arange(5) % 2)
+
+
+def make(name, **options):
+    """Build a network; with random weights where the book has none."""
+    weights = "pretrained" if name in EMBEDDED else None
+    return build(name, 2, **{"weights": weights} | options)
+
+
+def sgd(model):
+    return torch.optim.SGD(models.trainable_parameters(model), lr=0.05, momentum=0.9)
+
+
+def test_the_head_is_named_and_is_a_linear_layer_for_the_classes(name):
+    model = make(name)
+    assert head_name(model) == NETWORKS[name][0]
+    head = head_of(model)
+    assert isinstance(head, nn.Linear) and head.out_features == 2
+    assert head is dict(model.named_modules())[NETWORKS[name][0]]
+
+
+def test_a_frozen_backbone_is_bit_identical_after_training(name, pictures, criterion, cpu):
+    model = make(name, freeze=True)
+    before, loader = snapshot(model), DataLoader(pictures, 3)
+    options = {"num_epochs": 2, "verbose": False}
+    fit(model, loader, loader, criterion, sgd(model), cpu, **options)
+    head = NETWORKS[name][0]
+    assert changed(model, before) == [f"{head}.weight", f"{head}.bias"]
+
+
+def test_what_drops_layers_at_random_stays_in_evaluation_mode_where_it_is_frozen(cpu):
+    """Else, the features of a frozen transformer would be others in each epoch."""
+    import timm
+
+    model = timm.create_model("convnext_atto", num_classes=2, drop_path_rate=0.5)
+    model.requires_grad_(False)
+    head_of(model).requires_grad_(True)
+    models.train_mode(model)
+    inputs = torch.randn(4, 3, 32, 32)
+    assert torch.equal(model(inputs), model(inputs))
+
+
+def test_fine_tuning_reaches_every_parameter(name, pictures, criterion, cpu):
+    """Some of them, which ConvNeXt scales down, by less than the last digit of a weight."""
+    model = make(name)
+    train_one_epoch(model, DataLoader(pictures, 3), criterion, sgd(model), cpu)
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+def test_the_head_on_features_gives_the_logits_of_the_whole_network(name, pictures, cpu, tmp_path):
+    model, loader = make(name), DataLoader(pictures, 3)
+    head, modes = head_of(model), [module.training for module in model.modules()]
+    logits, labels = predict(model, loader, cpu)
+    for found in (
+        extract_features(model, loader, cpu),
+        cached_features(model, loader, cpu, folder=tmp_path),
+        cached_features(model, loader, cpu, folder=tmp_path),
+    ):
+        features, found_labels = found.tensors
+        torch.testing.assert_close(head(features).detach(), logits, rtol=1e-4, atol=1e-5)
+        assert torch.equal(found_labels, labels)
+    assert head_of(model) is head and [m.training for m in model.modules()] == modes
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_the_head_does_not_count_for_kept_features(name, pictures, cpu, tmp_path):
+    model, loader = make(name), DataLoader(pictures, 3)
+    cached_features(model, loader, cpu, folder=tmp_path)
+    nn.init.ones_(head_of(model).weight)
+    cached_features(model, loader, cpu, folder=tmp_path)
+    assert len([*tmp_path.iterdir()]) == 1
+    with torch.no_grad():
+        next(model.parameters()).add_(0.1)
+    cached_features(model, loader, cpu, folder=tmp_path)
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_parameter_groups_hold_every_trainable_parameter_once(name):
+    model = make(name)
+    head, backbone = parameter_groups(model, lr=0.1, head_lr=0.2)
+    assert (head["lr"], backbone["lr"]) == (0.2, 0.1)
+    assert head["params"] == list(head_of(model).parameters())
+    grouped = [*head["params"], *backbone["params"]]
+    assert len(grouped) == len(set(grouped)) and set(grouped) == set(model.parameters())
+    (alone,) = parameter_groups(make(name, freeze=True), lr=0.1, head_lr=0.2)
+    assert alone["lr"] == 0.2 and len(alone["params"]) == 2
+
+
+def test_a_training_run_goes_on_to_the_same_weights(name, pictures, criterion, cpu, tmp_path):
+    loader, file = DataLoader(pictures, 3), tmp_path / "training.pt"
+
+    def train(num_epochs, **options):
+        torch.manual_seed(1)
+        model = make(name)
+        options |= {"num_epochs": num_epochs, "verbose": False}
+        history = fit(model, loader, loader, criterion, sgd(model), cpu, **options)
+        return model, history
+
+    whole, history = train(2)
+    train(1, checkpoint=file)
+    resumed, again = train(2, resume=file)
+    assert not changed(resumed, snapshot(whole)) and again.val_loss == history.val_loss
+
+
+@pytest.mark.parametrize("known", EMBEDDED)
+def test_the_embedded_weights_are_loaded_whole(known):
+    stored = safetensors.torch.load_file(assets.weights(known))
+    model = make(known)
+    values = model.state_dict()
+    for key, value in values.items():
+        if not key.startswith(head_name(model)) and not key.endswith("num_batches_tracked"):
+            assert torch.equal(value, stored[key].float()), key
+    of_head = {f"{head_name(model)}.weight", f"{head_name(model)}.bias"}
+    assert of_head == {key for key in stored if stored[key].shape != values[key].shape}
+
+
+def test_the_embedded_head_is_the_one_of_imagenet():
+    """Which the chapter asks for its ants and bees."""
+    stored = safetensors.torch.load_file(assets.weights(LITE0))
+    assert stored["classifier.weight"].shape == (1000, 1280)
+
+
+def test_pictures_are_normalized_as_the_network_wants_them(name):
+    model = make(name)
+    half = name in (LITE0, "vit_tiny_patch16_224")
+    mean, std = (((0.5,) * 3,) * 2) if half else (data.MEAN, data.STD)
+    assert data.statistics(model) == {"mean": mean, "std": std}
+    plain = data.ants_bees(edition="rendered", size=32, augment=False, mean=(0, 0, 0), std=(1, 1, 1))
+    own = data.ants_bees(edition="rendered", size=32, augment=False, **data.statistics(model))
+    pixels, inputs = (next(iter(loaders.val))[0] for loaders in (plain, own))
+    expected = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(inputs, expected, rtol=0, atol=1e-5)
+    # and a figure shows them in their own colors again
+    shown = restore(inputs[0], own.mean, own.std)
+    torch.testing.assert_close(torch.from_numpy(shown).float(), pixels[0].permute(1, 2, 0))
+
+
+def test_the_ten_classes_are_normalized_as_asked_for_too():
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    own = data.cifar10(edition="rendered", num_train=10, **half)
+    raw = data.cifar10(edition="rendered", num_train=10, normalized=False)
+    torch.testing.assert_close(next(iter(own.val))[0], next(iter(raw.val))[0] * 2 - 1)
+    assert (own.mean, own.std) == (half["mean"], half["std"])
+
+
+def test_other_networks_have_the_weights_that_timm_downloads(monkeypatch):
+    import timm
+
+    asked, create = [], timm.create_model
+
+    def offline(name, *, pretrained, **options):
+        asked.append((name, pretrained))
+        return create(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    build("convnext_atto", 2)
+    build("convnext_atto", 2, weights=None)
+    build(LITE0, 2)
+    assert asked == [("convnext_atto", True), ("convnext_atto", False), (LITE0, False)]
+
+
+def test_weights_from_a_file_of_ones_own(name, tmp_path):
+    trained = build(name, 5, weights=None)
+    torch.save(trained.state_dict(), tmp_path / "mine.pth")
+    model = build(name, 2, weights=tmp_path / "mine.pth")
+    head = NETWORKS[name][0]
+    assert set(changed(trained, model.state_dict() | {
+        f"{head}.{key}": value for key, value in head_of(trained).state_dict().items()
+    })) == set()  # fmt: skip
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="does not fit this network"):
+        build("convnext_atto", 2, weights=assets.weights(LITE0))
+
+
+def test_a_network_with_two_heads_is_refused():
+    with pytest.raises(ValueError, match="has the heads head, head_dist: choose one with one head"):
+        build("deit_tiny_distilled_patch16_224", 2, weights=None, freeze=True)
+
+
+def test_damaged_weights_are_refused(monkeypatch, tmp_path):
+    damaged = tmp_path / "weights.safetensors"
+    content = bytearray(assets.LITE0.path.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    monkeypatch.setattr(assets, "LITE0", assets.LITE0._replace(path=damaged))
+    with pytest.raises(ValueError, match=r"missing or changed.*git restore"):
+        build(LITE0, 2)
