@@ -104,9 +104,7 @@ def image_folders(
         per_picture = varied if augment and part == "train" else crop
         sets[part] = Pictures(images, labels, per_picture, normalize(mean, std))
     options = {"class_names": listing.class_names, "batch_size": batch_size, "seed": seed}
-    return make_loaders(
-        sets["train"], sets["val"], sets.get("test"), **options, mean=mean, std=std
-    )
+    return make_loaders(sets["train"], sets["val"], sets.get("test"), **options, mean=mean, std=std)
 
 
 def cifar10(

@@ -1,10 +1,11 @@
 """Run a frozen backbone once, then train heads on what it said."""
 
+import copy
 import hashlib
 import os
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from operator import length_hint
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Tenso
 
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
-from helpers.models import eval_mode, head_name, head_of
+from helpers.models import head_name
 from helpers.runtime import random_numbers_kept, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
@@ -79,26 +80,20 @@ def run_backbone(
     model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Give the features `(B, num_features)` and the labels `(B,)` of each batch of `views`."""
+    backbone = without_head(model)
+    for inputs, labels in views(loader, num_views):
+        yield backbone(inputs.to(device)).float().cpu(), labels
+
+
+def without_head(model: nn.Module) -> nn.Module:
+    """Return a copy of `model` that gives features, in evaluation mode."""
+    backbone = copy.deepcopy(model)
+    backbone.set_submodule(head_name(model), nn.Identity())
     # Convolutions run faster where the channels of a pixel lie side by side; on MPS, not reliably:
     # https://github.com/pytorch/pytorch/issues/174345
-    side_by_side = device.type in ("cpu", "cuda")
-    with without_head(model):
-        for inputs, labels in views(loader, num_views):
-            if side_by_side and inputs.ndim == 4:
-                inputs = inputs.to(memory_format=torch.channels_last)
-            yield model(inputs.to(device)).float().cpu(), labels
-
-
-@contextmanager
-def without_head(model: nn.Module) -> Iterator[None]:
-    """Let `model` give features for a `with` block, in evaluation mode."""
-    head = head_of(model)
-    model.set_submodule(head_name(model), nn.Identity())
-    try:
-        with eval_mode(model):
-            yield
-    finally:
-        model.set_submodule(head_name(model), head)
+    if all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters()):
+        backbone.to(memory_format=torch.channels_last)
+    return backbone.eval()
 
 
 def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -160,8 +155,8 @@ def says_the_same(
     model: nn.Module, probes: dict[int, Tensor], stored: np.ndarray, device: torch.device
 ) -> bool:
     """Tell whether the network gives for some inputs what the file has in their places."""
-    with without_head(model):
-        features = model(torch.stack(list(probes.values())).to(device)).float().cpu()
+    inputs = torch.stack(list(probes.values())).to(device)
+    features = without_head(model)(inputs).float().cpu()
     there = torch.from_numpy(stored[list(probes)])
     near = 1e-5 * float(there.abs().max())
     return there.shape == features.shape and torch.allclose(there, features, rtol=1e-4, atol=near)

@@ -29,17 +29,19 @@ def build(
     path = assets.weights(name) if weights == "pretrained" else weights
     if name == "resnet18":
         model = torchvision.models.resnet18(weights=None)
-        model.fc = nn.Linear(model.fc.in_features, num_classes)
     else:
         import timm  # takes half a second, which only those who need it should wait for
 
-        download = weights == "pretrained" and path is None
-        model = timm.create_model(name, pretrained=download, num_classes=num_classes)
+        model = timm.create_model(name, pretrained=weights == "pretrained" and path is None)
     if path is not None:
         load_backbone(model, Path(path))
     if freeze:
         freeze_parameters(model)
-        unfreeze_parameters(head_of(model))
+    old = head_of(model)
+    if not isinstance(old, nn.Linear):
+        raise ValueError(f"the head of {name} is a {type(old).__name__}: choose one with a Linear")
+    # A new module is trainable, whatever happened to the one that it replaces.
+    model.set_submodule(head_name(model), nn.Linear(old.in_features, num_classes))
     return model
 
 

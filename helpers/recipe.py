@@ -97,7 +97,7 @@ def best_head(features: TensorDataset, num_classes: int, *, decay: float = 0.01)
     head = nn.Linear(inputs.shape[1], num_classes)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    options = {"max_iter": 500, "tolerance_grad": 1e-6, "line_search_fn": "strong_wolfe"}
+    options = {"max_iter": 100, "tolerance_grad": 1e-4, "line_search_fn": "strong_wolfe"}
     optimizer = LBFGS(head.parameters(), **options)
 
     def loss() -> Tensor:

@@ -160,7 +160,9 @@ def test_pictures_are_normalized_as_the_network_wants_them(name):
     half = name in (LITE0, "vit_tiny_patch16_224")
     mean, std = (((0.5,) * 3,) * 2) if half else (data.MEAN, data.STD)
     assert data.statistics(model) == {"mean": mean, "std": std}
-    plain = data.ants_bees(edition="rendered", size=32, augment=False, mean=(0, 0, 0), std=(1, 1, 1))
+    plain = data.ants_bees(
+        edition="rendered", size=32, augment=False, mean=(0, 0, 0), std=(1, 1, 1)
+    )
     own = data.ants_bees(edition="rendered", size=32, augment=False, **data.statistics(model))
     pixels, inputs = (next(iter(loaders.val))[0] for loaders in (plain, own))
     expected = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
@@ -183,9 +185,9 @@ def test_other_networks_have_the_weights_that_timm_downloads(monkeypatch):
 
     asked, create = [], timm.create_model
 
-    def offline(name, *, pretrained, **options):
+    def offline(name, *, pretrained):
         asked.append((name, pretrained))
-        return create(name, pretrained=False, **options)
+        return create(name, pretrained=False)
 
     monkeypatch.setattr(timm, "create_model", offline)
     build("convnext_atto", 2)
@@ -212,6 +214,19 @@ def test_weights_of_another_network_are_refused():
 def test_a_network_with_two_heads_is_refused():
     with pytest.raises(ValueError, match="has the heads head, head_dist: choose one with one head"):
         build("deit_tiny_distilled_patch16_224", 2, weights=None, freeze=True)
+
+
+def test_a_head_that_is_no_linear_layer_is_refused():
+    with pytest.raises(ValueError, match="head of resnetv2_18 is a Conv2d: choose one with a Lin"):
+        build("resnetv2_18", 2, weights=None)
+
+
+def test_a_new_head_is_the_same_whatever_the_network():
+    """Timm begins that of EfficientNet with weights 25 times as large, which costs accuracy."""
+    for known in EMBEDDED:
+        weight = head_of(make(known)).weight
+        assert weight.abs().max() <= weight.shape[1] ** -0.5
+        assert weight.std() == pytest.approx((weight.shape[1] * 3) ** -0.5, rel=0.1)
 
 
 def test_damaged_weights_are_refused(monkeypatch, tmp_path):

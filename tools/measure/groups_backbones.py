@@ -1,0 +1,196 @@
+"""What chapter 6 shows with one seed, or only tells: two backbones and a random one."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import safetensors.torch
+import torch
+from groups import ANTS, Found, Group, compared, numbers, right
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from helpers import assets, data
+from helpers.features import cached_features
+from helpers.ladder import fixed_statistics
+from helpers.models import build, train_mode
+from helpers.pictures.splits import draw_per_class
+from helpers.recipe import adapt, best_head
+from helpers.runtime import get_device, seed_everything
+
+LITE0 = "tf_efficientnet_lite0"
+ANT, BEE = 310, 309  # outputs of ImageNet's head
+NEIGHBORS = 5
+
+
+class Backbone(NamedTuple):
+    """A network, and how the chapter uses it."""
+
+    title: str
+    name: str
+    size: int  # of its pictures
+    weights: str | None = "pretrained"
+
+
+RANDOM = Backbone("random", "resnet18", 96, None)
+TINY = Backbone("ResNet-18", "resnet18", 96)
+IMAGENET = Backbone("Lite0", LITE0, 160)
+BOTH = (TINY, IMAGENET)
+
+
+def loading(backbone: Backbone, seed: int = 0, **options) -> partial:
+    """Return what loads ants and bees for a backbone."""
+    statistics = data.statistics(build(backbone.name, 2, weights=None))
+    return partial(data.ants_bees, size=backbone.size, seed=seed, **statistics, **options)
+
+
+def features(backbone: Backbone, **options) -> dict[str, TensorDataset]:
+    """Return the features of the whole pictures of each part."""
+    loaders = loading(backbone, augment=False, **options)()
+    model = build(backbone.name, 2, weights=backbone.weights).to(get_device())
+    parts = {"train": loaders.train, "validation": loaders.val, "test": loaders.test}
+    return {
+        part: cached_features(model, loader, get_device())
+        for part, loader in parts.items()
+        if loader is not None
+    }
+
+
+def scores(run: str, answer, parts: dict[str, TensorDataset]) -> Found:
+    """Give the accuracy of an answer, which makes classes of features, on all parts but one."""
+    for part, (inputs, labels) in ((p, parts[p].tensors) for p in parts if p != "train"):
+        yield run, f"{part} accuracy", (answer(inputs) == labels).float().mean().item()
+
+
+def classes(head: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the class that a head gives to each."""
+    with torch.no_grad():
+        return head(inputs).argmax(dim=1)
+
+
+def nearest(train: TensorDataset, inputs: Tensor, k: int = NEIGHBORS) -> Tensor:
+    """Return the class of most of the k training pictures whose features point the same way."""
+    theirs, labels = train.tensors
+    unit = nn.functional.normalize
+    _, found = (unit(inputs) @ unit(theirs).T).topk(k, dim=1)
+    return labels[found].mode(dim=1).values
+
+
+def kinds(seed: int) -> Found:
+    """Compare neighbors and heads on random, Tiny ImageNet's and ImageNet's features."""
+    for backbone in (RANDOM, *BOTH):
+        if backbone is not RANDOM and seed:
+            continue  # nothing is drawn
+        seed_everything(seed)
+        parts = features(backbone)
+        train = parts["train"]
+        yield from scores(f"neighbors, {backbone.title}", partial(nearest, train), parts)
+        head = partial(classes, best_head(train, 2))
+        yield from scores(f"head, {backbone.title}", head, parts)
+
+
+def old_head(seed: int) -> Found:
+    """Ask ImageNet's own head for its ant and its bee: nothing is trained."""
+    state = safetensors.torch.load_file(assets.weights(LITE0))
+    weight, bias = (state[f"classifier.{name}"].float() for name in ("weight", "bias"))
+    two = torch.tensor([ANT, BEE])  # in the order of our labels
+
+    def between(inputs: Tensor) -> Tensor:
+        return (inputs @ weight[two].T + bias[two]).argmax(dim=1)
+
+    def among_all(inputs: Tensor) -> Tensor:
+        best = (inputs @ weight.T + bias).argmax(dim=1)
+        return torch.where(best == ANT, 0, torch.where(best == BEE, 1, -1))
+
+    for size in (IMAGENET.size, 224):
+        parts = features(IMAGENET._replace(size=size))
+        yield from scores(f"old head, {size} px, two", between, parts)
+        yield from scores(f"old head, {size} px, thousand", among_all, parts)
+
+
+def labels(seed: int) -> Found:
+    """Train heads on a few pictures a class, another draw each seed."""
+    for backbone in BOTH:
+        parts = features(backbone)
+        inputs, labels = parts["train"].tensors
+        for count in (1, 2, 5, 10, 20):
+            chosen, _ = draw_per_class(labels, 2 * count, seed)
+            few = TensorDataset(inputs[chosen], labels[chosen])
+            run = f"{count} a class, {backbone.title}"
+            yield from scores(run, partial(classes, best_head(few, 2)), parts)
+
+
+def sizes(seed: int) -> Found:
+    """Train heads on features of pictures of several sizes."""
+    for backbone in BOTH:
+        for size in (64, 96, 128, 160, 224):
+            parts = features(backbone._replace(size=size))
+            head = partial(classes, best_head(parts["train"], 2))
+            yield from scores(f"{size} px, {backbone.title}", head, parts)
+
+
+def shift(seed: int) -> Found:
+    """Train on renders, test on photographs, and the other way round; with both present."""
+    if assets.ants_bees().edition != "photos":
+        return
+    for backbone in BOTH:
+        photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
+        head = partial(classes, best_head(renders["train"], 2))
+        yield from scores(f"from renders, {backbone.title}", head, photos)
+        head = partial(classes, best_head(photos["train"], 2))
+        yield from scores(f"from photographs, {backbone.title}", head, renders)
+
+
+class Rung(NamedTuple):
+    """A way to train: what, how, and at which rate for each backbone."""
+
+    rung: str
+    resnet18_lr: float
+    lite0_lr: float
+    mode: Callable[[nn.Module], object] = fixed_statistics
+    head_first: bool = True
+
+
+# The rates were chosen from two or three by the loss on a quarter of the training photographs, for
+# each of two quarters.
+LADDER = {
+    "head": Rung("head", 0.0, 0.0),
+    "normalization": Rung("normalization", 1e-3, 1e-3),
+    "normalization, batch statistics": Rung("normalization", 1e-3, 1e-3, train_mode),
+    "low rank": Rung("low rank", 1e-3, 1e-3),
+    "last stage": Rung("last stage", 3e-4, 1e-4),
+    "all": Rung("all", 3e-4, 3e-5),
+    "all, batch statistics": Rung("all", 3e-4, 3e-5, train_mode),
+    "all, new head": Rung("all", 3e-4, 3e-5, head_first=False),
+}
+
+
+def climb(backbone: Backbone, seed: int) -> Found:
+    """Train on every rung, and compare each with the head alone."""
+    found, runs = [], []
+    for title, (rung, resnet18_lr, lite0_lr, mode, head_first) in LADDER.items():
+        start, lr = time.perf_counter(), resnet18_lr if backbone is TINY else lite0_lr
+        options = {"head_first": head_first, "mode": mode, "lr": lr, "seed": seed}
+        options["head_lr"] = lr if head_first else 1e-3
+        load, run = loading(backbone, seed), f"{title}, {backbone.title}"
+        if rung == "head":
+            options |= {"num_epochs": 1, "head_lr": 0.0}  # it is the best one already
+        model, loaders, history = adapt(load, backbone.name, rung, **options)
+        found += numbers(run, model, loaders, history, start)
+        found.append((run, "right", right(model, loaders)))
+        runs.append(run)
+    yield from compared(found, [(run, runs[0]) for run in runs[1:]])
+
+
+ladder_resnet18 = partial(climb, TINY)
+ladder_lite0 = partial(climb, IMAGENET)
+GROUPS = [
+    Group(ANTS, "kinds", kinds),
+    Group(ANTS, "old_head", old_head, seeds=1),
+    Group(ANTS, "labels", labels, seeds=20),
+    Group(ANTS, "sizes", sizes, seeds=1),
+    Group(ANTS, "shift", shift, seeds=1),
+    Group(ANTS, "ladder_resnet18", ladder_resnet18),
+    Group(ANTS, "ladder_lite0", ladder_lite0),
+]
