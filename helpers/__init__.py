@@ -8,11 +8,12 @@ Read it in this order:
 4. `models`: the network with a new head, and what freezing means
 5. `data`: from pictures to batches
 6. `features`: a frozen backbone, asked once
-7. `recipe`: the training runs that chapters and tables share
-8. `plots`: pictures, predictions and curves
-9. `runtime`: the device and the random numbers
-10. `assets`: which files all of it works on
-11. `checkpoints`: files that are whole, and training runs that go on after a break
+7. `ladder`: how much of a network to train
+8. `recipe`: the training runs that chapters and tables share
+9. `plots`: pictures, predictions and curves
+10. `runtime`: the device and the random numbers
+11. `assets`: which files all of it works on
+12. `checkpoints`: files that are whole, and training runs that go on after a break
 
 `pictures` is a wing to skip at first: from files to pixels, and which picture is for what.
 """

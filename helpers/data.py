@@ -83,7 +83,8 @@ def image_folders(
 
     Training pictures are cropped at random, to `smallest_crop` of their area or more, and mirrored
     half the time (with `augment`); the others lose only their border. All are resized to `size` ×
-    `size` pixels and normalized with `mean` and `std`. `seed` draws those set aside, and fixes the order of the batches.
+    `size` pixels and normalized with `mean` and `std`. `seed` draws those set aside, and fixes the
+    order of the batches.
 
     Raises ValueError that names the pictures which can't be used, and warns of files that are no
     pictures, and of pictures that are the same in two parts or two classes.

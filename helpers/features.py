@@ -1,11 +1,10 @@
 """Run a frozen backbone once, then train heads on what it said."""
 
-import copy
 import hashlib
 import os
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from operator import length_hint
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Tenso
 
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
-from helpers.models import head_name
+from helpers.models import eval_mode, head_name, head_of
 from helpers.runtime import random_numbers_kept, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
@@ -80,20 +79,37 @@ def run_backbone(
     model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Give the features `(B, num_features)` and the labels `(B,)` of each batch of `views`."""
-    backbone = without_head(model)
-    for inputs, labels in views(loader, num_views):
-        yield backbone(inputs.to(device)).float().cpu(), labels
+    with without_head(model), channels_side_by_side(model, device):
+        for inputs, labels in views(loader, num_views):
+            yield model(inputs.to(device)).float().cpu(), labels
 
 
-def without_head(model: nn.Module) -> nn.Module:
-    """Return a copy of `model` that gives features, in evaluation mode."""
-    backbone = copy.deepcopy(model)
-    backbone.set_submodule(head_name(model), nn.Identity())
-    # Convolutions run faster where the channels of a pixel lie side by side; on MPS, not reliably:
-    # https://github.com/pytorch/pytorch/issues/174345
-    if all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters()):
-        backbone.to(memory_format=torch.channels_last)
-    return backbone.eval()
+@contextmanager
+def without_head(model: nn.Module) -> Iterator[None]:
+    """Let `model` give features for a `with` block, in evaluation mode."""
+    name, head = head_name(model), head_of(model)
+    model.set_submodule(name, nn.Identity())
+    try:
+        with eval_mode(model):
+            yield
+    finally:
+        model.set_submodule(name, head)
+
+
+@contextmanager
+def channels_side_by_side(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Let the channels of a pixel lie side by side for a `with` block: convolutions are faster so.
+
+    On MPS, not reliably: https://github.com/pytorch/pytorch/issues/174345
+    """
+    before = {parameter: parameter.data for parameter in model.parameters()}
+    if device.type in ("cpu", "cuda"):
+        model.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        for parameter, values in before.items():
+            parameter.data = values
 
 
 def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -155,8 +171,8 @@ def says_the_same(
     model: nn.Module, probes: dict[int, Tensor], stored: np.ndarray, device: torch.device
 ) -> bool:
     """Tell whether the network gives for some inputs what the file has in their places."""
-    inputs = torch.stack(list(probes.values())).to(device)
-    features = without_head(model)(inputs).float().cpu()
+    with without_head(model):
+        features = model(torch.stack(list(probes.values())).to(device)).float().cpu()
     there = torch.from_numpy(stored[list(probes)])
     near = 1e-5 * float(there.abs().max())
     return there.shape == features.shape and torch.allclose(there, features, rtol=1e-4, atol=near)

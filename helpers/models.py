@@ -48,7 +48,7 @@ def build(
 def resnet18(
     num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
 ) -> nn.Module:
-    """Build a ResNet-18 with a new head for `num_classes`: `build` for the network of most chapters.
+    """Build a ResNet-18 with a new head for `num_classes`, as `build` does.
 
     He et al., *Deep residual learning for image recognition*, 2016, arXiv:1512.03385.
     """

@@ -81,12 +81,14 @@ def test_cached_and_extracted_features_are_the_same_and_leave_no_trace(
     model, loader, cpu, tmp_path
 ):
     head, modes = model.fc, [module.training for module in model.modules()]
+    layout = {name: value.stride() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()
     cached = cached_features(model, loader, cpu, num_views=2, folder=tmp_path)
     extracted = extract_features(model, loader, cpu, num_views=2)
     for one, other in zip(cached.tensors, extracted.tensors, strict=True):
         assert torch.equal(one, other) and one.dtype == other.dtype
     assert torch.equal(random, torch.get_rng_state())
+    assert {name: value.stride() for name, value in model.state_dict().items()} == layout
     assert model.fc is head and [module.training for module in model.modules()] == modes
 
 

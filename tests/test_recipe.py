@@ -106,7 +106,7 @@ def test_a_network_is_adapted_as_chapter_6_writes_it(rung, load, cpu, criterion)
     half = (0.5, 0.5, 0.5)
     load = partial(load, mean=half, std=half)
     options = {"num_epochs": 2, "lr": 1e-3, "head_lr": 1e-2, "seed": 3}
-    adapted, loaders, history = adapt(load, "tf_efficientnet_lite0", rung, **options)
+    _, loaders, history = adapt(load, "tf_efficientnet_lite0", rung, **options)
     assert loaders.mean == half
 
     seed_everything(3)
