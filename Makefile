@@ -48,17 +48,18 @@ define INSTALL_
 $(PIP) -r requirements.lock
 endef
 
-# The builds without CUDA lie where only uv looks, and their hashes are not those of the lock.
+# The builds without CUDA lie where only uv looks, and their hashes are not those of the lock. What
+# needs them (timm) comes with them: pip would bring the others for it.
 define INSTALL_cpu
 $(PIP) -r _build/without-torch.lock
 $(GET_UV)
 $(UV_BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu \
-  --no-verify-hashes --constraint requirements.lock torch torchvision
+  --no-verify-hashes --constraint requirements.lock torch torchvision timm
 endef
 
 _build/without-torch.lock: requirements.lock
 	@mkdir -p $(@D)
-	awk '/^[a-z]/ { keep = $$0 !~ /^(torch|torchvision|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+)==/ } keep' $< > $@
+	awk '/^[a-z]/ { keep = $$0 !~ /^(torch|torchvision|timm|triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+)==/ } keep' $< > $@
 
 # The lock holds hashes, and pip installs nothing without one beside them: hence two calls.
 $(INSTALLED): requirements.lock pyproject.toml $(if $(TORCH),| _build/without-torch.lock)

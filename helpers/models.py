@@ -21,9 +21,11 @@ def build(
     `(B, num_classes)`. The head's weights are random, so seed first.
 
     name: "resnet18", torchvision's; or any of those that `timm.list_models()` names.
+
     weights: "pretrained"; a file of weights; or None, random. The pretrained ones of "resnet18" are
-        those of the edition in use, those of "tf_efficientnet_lite0" come with the book, and all
-        others are downloaded by timm.
+    those of the edition in use, those of "tf_efficientnet_lite0" come with the book, and all others
+    are downloaded by timm.
+
     freeze: leave only the head trainable.
     """
     path = assets.weights(name) if weights == "pretrained" else weights

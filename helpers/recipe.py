@@ -135,7 +135,9 @@ def adapt(
     seed_everything(seed)
     loaders, device = load(), get_device()
     num_classes = len(loaders.class_names)
-    model = build(name, num_classes).to(device, memory_format=torch.channels_last)  # faster so
+    model = build(name, num_classes).to(device)
+    if device.type in ("cpu", "cuda"):
+        model.to(memory_format=torch.channels_last)  # faster so; on MPS, not reliable
     if head_first:
         features = extract_features(model, load(augment=False).train, device)
         head_of(model).load_state_dict(best_head(features, num_classes).state_dict())

@@ -4,12 +4,17 @@ import csv
 import sys
 
 import groups
+import groups_backbones
 import measure_runs
 import pytest
 import torch
 import write_tables
 from groups import Group
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
+from torch.utils.data import TensorDataset
+
+from helpers import ladder
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
@@ -90,3 +95,15 @@ def test_a_box_says_how_many_seeds_it_rests_on(tmp_path):
         "",
         "*About. The mean over 3 seeds, with the lowest and the highest.*",
     ]
+
+
+def test_the_nearest_neighbors_are_those_of_scikit_learn():
+    inputs, labels, others = torch.randn(40, 6), torch.arange(40) % 2, torch.randn(17, 6)
+    found = groups_backbones.nearest(TensorDataset(inputs, labels), others)
+    oracle = KNeighborsClassifier(5, metric="cosine").fit(inputs.numpy(), labels.numpy())
+    assert found.tolist() == oracle.predict(others.numpy()).tolist()
+
+
+def test_every_rung_of_the_ladder_is_one_that_can_be_trained():
+    rungs = {way.rung for way in groups_backbones.LADDER.values()}
+    assert rungs == set(ladder.RUNGS)
