@@ -78,7 +78,7 @@ def test_what_drops_layers_at_random_stays_in_evaluation_mode_where_it_is_frozen
 def test_fine_tuning_reaches_every_parameter(name, pictures, criterion, cpu):
     """Some of them, which ConvNeXt scales down, by less than the last digit of a weight."""
     model = make(name)
-    train_one_epoch(model, DataLoader(pictures, 3), criterion, sgd(model), cpu)
+    train_one_epoch(model, DataLoader(pictures, 5), criterion, sgd(model), cpu)
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
@@ -224,8 +224,8 @@ def test_a_head_that_is_no_linear_layer_is_refused():
 def test_a_new_head_is_the_same_whatever_the_network():
     """Timm begins that of EfficientNet with weights 25 times as large, which costs accuracy."""
     for known in EMBEDDED:
-        weight = head_of(make(known)).weight
-        assert weight.abs().max() <= weight.shape[1] ** -0.5
+        weight = head_of(make(known)).weight.detach()
+        assert weight.abs().max() < 1.001 * weight.shape[1] ** -0.5
         assert weight.std() == pytest.approx((weight.shape[1] * 3) ** -0.5, rel=0.1)
 
 
