@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from groups import ANTS, Found, Group, compared, numbers, right
+from groups import ANTS, CRITERION, Found, Group, compared, numbers, right
 from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import TensorDataset
 
 from helpers import assets, data
@@ -18,6 +21,7 @@ from helpers.models import build, train_mode
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import adapt, best_head
 from helpers.runtime import get_device, seed_everything
+from helpers.training import train_one_epoch
 
 LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
@@ -183,6 +187,40 @@ def climb(backbone: Backbone, seed: int) -> Found:
     yield from compared(found, [(run, runs[0]) for run in runs[1:]])
 
 
+def statistics(seed: int) -> Found:
+    """Find out what BatchNorm's training mode spoils: the weights, or the averages it keeps.
+
+    Each run is an epoch or more of training mode with all of the network. Its network is then
+    measured as it is, with averages of whole training pictures, and with those of the pretraining.
+    """
+    for backbone in BOTH:
+        load = loading(backbone, seed)
+        _, resnet18_lr, lite0_lr, *_ = LADDER["all"]
+        best = resnet18_lr if backbone is TINY else lite0_lr
+        for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
+            options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": seed}
+            model, loaders, _ = adapt(load, backbone.name, "all", **options)  # with its best head
+            pretrained = averages(model)
+            optimizer = AdamW(model.parameters(), lr=lr)
+            scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
+            for _ in range(num_epochs):
+                train_one_epoch(model, loaders.train, CRITERION, optimizer, get_device())
+                scheduler.step()
+            for name in ("as it is", "whole pictures", "pretraining"):
+                if name == "whole pictures":
+                    update_bn(load(augment=False).train, model, get_device())
+                elif name == "pretraining":
+                    model.load_state_dict(pretrained, strict=False)
+                run = f"{title}, averages {name}, {backbone.title}"
+                share = right(model, loaders).float().mean().item()
+                yield run, "accuracy", share
+
+
+def averages(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the averages that BatchNorm keeps."""
+    return {name: value.clone() for name, value in model.named_buffers()}
+
+
 ladder_resnet18 = partial(climb, TINY)
 ladder_lite0 = partial(climb, IMAGENET)
 GROUPS = [
@@ -193,4 +231,5 @@ GROUPS = [
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", ladder_resnet18),
     Group(ANTS, "ladder_lite0", ladder_lite0),
+    Group(ANTS, "statistics", statistics, seeds=3),
 ]
