@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import NamedTuple
 
 import safetensors.torch
@@ -16,8 +17,8 @@ from torch.utils.data import TensorDataset
 
 from helpers import assets, data
 from helpers.features import cached_features
-from helpers.ladder import fixed_statistics
-from helpers.models import build, train_mode
+from helpers.ladder import RUNGS, fixed_statistics, train_only
+from helpers.models import build, train_mode, trainable_parameters
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import adapt, best_head
 from helpers.runtime import get_device, seed_everything
@@ -26,6 +27,8 @@ from helpers.training import train_one_epoch
 LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
 NEIGHBORS = 5
+CPU = torch.device("cpu")
+TIMED, TURNS = 4, 5  # batches, and how often each rung takes its turn
 
 
 class Backbone(NamedTuple):
@@ -187,7 +190,36 @@ def climb(backbone: Backbone, seed: int) -> Found:
     yield from compared(found, [(run, runs[0]) for run in runs[1:]])
 
 
-def statistics(seed: int) -> Found:
+def ladder_time(seed: int) -> Found:
+    """Time some batches of each rung, in turns, in passes of the backbone over as many pictures."""
+    for backbone in BOTH:
+        loaders = loading(backbone, seed)()
+        batches = [next(iter(loaders.train)) for _ in range(TIMED)]
+        frozen = build(backbone.name, 2)
+        models = {rung: build(backbone.name, 2) for rung in RUNGS[1:]}
+        seconds = {rung: [] for rung in ("forward", *models)}
+        for rung, model in models.items():
+            train_only(model, rung)
+            fixed_statistics(model)
+        for network in (frozen.eval(), *models.values()):
+            network.to(memory_format=torch.channels_last)
+        for _ in range(TURNS):
+            start = time.perf_counter()
+            with torch.no_grad():
+                for inputs, _ in batches:
+                    frozen(inputs)
+            seconds["forward"].append(time.perf_counter() - start)
+            for rung, model in models.items():
+                optimizer = AdamW(trainable_parameters(model), lr=1e-4)
+                start = time.perf_counter()
+                train_one_epoch(model, batches, CRITERION, optimizer, CPU, mode=fixed_statistics)
+                seconds[rung].append(time.perf_counter() - start)
+        forward = median(seconds.pop("forward"))
+        for rung, found in seconds.items():
+            yield f"{rung}, {backbone.title}", "passes", median(found) / forward
+
+
+def averages(seed: int) -> Found:
     """Find out what BatchNorm's training mode spoils: the weights, or the averages it keeps.
 
     Each run is an epoch or more of training mode with all of the network. Its network is then
@@ -200,7 +232,7 @@ def statistics(seed: int) -> Found:
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
             options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": seed}
             model, loaders, _ = adapt(load, backbone.name, "all", **options)  # with its best head
-            pretrained = averages(model)
+            pretrained = kept(model)
             optimizer = AdamW(model.parameters(), lr=lr)
             scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
             for _ in range(num_epochs):
@@ -216,7 +248,7 @@ def statistics(seed: int) -> Found:
                 yield run, "accuracy", share
 
 
-def averages(model: nn.Module) -> dict[str, Tensor]:
+def kept(model: nn.Module) -> dict[str, Tensor]:
     """Copy the averages that BatchNorm keeps."""
     return {name: value.clone() for name, value in model.named_buffers()}
 
@@ -231,5 +263,6 @@ GROUPS = [
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", ladder_resnet18),
     Group(ANTS, "ladder_lite0", ladder_lite0),
-    Group(ANTS, "statistics", statistics, seeds=3),
+    Group(ANTS, "averages", averages, seeds=3),
+    Group(ANTS, "ladder_time", ladder_time, seeds=3),
 ]

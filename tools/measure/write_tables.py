@@ -56,6 +56,11 @@ def number(values: dict[int, float]) -> str:
     return f"{sum(found) / len(found):.2f} ({min(found):.2f}–{max(found):.2f})"
 
 
+def times(values: dict[int, float]) -> str:
+    """Write a mean of ratios: "2.9 ×"."""
+    return f"{sum(values.values()) / len(values):.1f}\N{NO-BREAK SPACE}×"
+
+
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
     """Write a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -87,10 +92,12 @@ class Box(NamedTuple):
             for column in self.columns:
                 values = runs.values(self.pictures, column.edition, run, column.measure)
                 cells.append(column.write(values) if values else "–")
-                seeds |= {len(values)} - {0}
+                if len(set(values.values())) > 1:  # others have nothing that is drawn
+                    seeds.add(len(values))
             body.append([title, *cells])
         counts = " or ".join(map(str, sorted(seeds, reverse=True)))
-        note = f"*{self.about} The mean over {counts} seeds, with the lowest and the highest.*"
+        drawn = f"The mean over {counts} seeds, with the lowest and the highest."
+        note = f"*{self.about} {drawn if seeds else 'Nothing is drawn: one run each.'}*"
         return [*table(["", *(column.title for column in self.columns)], body), "", note]
 
 
@@ -99,6 +106,8 @@ REPORTED = [
     Column("photographs, last epoch", "photos", LAST),
 ]
 ON = "200 rendered test pictures; 153 photographs for validation, at the last epoch."
+FEATURES = [Column("rendered, test", "rendered", TEST), Column("photographs", "photos", VAL)]
+ON_FEATURES = "200 rendered test pictures; 153 photographs for validation."
 BOXES = {
     "saw-features": Box(
         ANTS,
@@ -199,6 +208,103 @@ BOXES = {
         },
         REPORTED,
         f"Heads on the averages of a stage, without augmentation. {ON}",
+    ),
+    "saw-old-head": Box(
+        ANTS,
+        {
+            f"{title}, {size} px": f"old head, {size} px, {name}"
+            for title, name in (("ant or bee", "two"), ("of all 1,000", "thousand"))
+            for size in (160, 224)
+        },
+        [
+            Column("rendered, validation", "rendered", VAL),
+            Column("rendered, test", "rendered", TEST),
+            Column("photographs", "photos", VAL),
+        ],
+        "Lite0 with ImageNet's head, nothing trained; 153 validation pictures of each kind, 200 "
+        "rendered test pictures.",
+    ),
+    "saw-kinds": Box(
+        ANTS,
+        {
+            f"{name}, {method}": f"{method}, {name}"
+            for name in ("random", "ResNet-18", "Lite0")
+            for method in ("neighbors", "head")
+        },
+        FEATURES,
+        ON_FEATURES,
+    ),
+    "saw-labels": Box(
+        ANTS,
+        {
+            f"{name}, {count} a class": f"{count} a class, {name}"
+            for name in ("ResNet-18", "Lite0")
+            for count in (1, 2, 5, 10, 20)
+        }
+        | {f"{name}, all 244": f"head, {name}" for name in ("ResNet-18", "Lite0")},
+        FEATURES,
+        f"Each seed draws other labelled pictures. {ON_FEATURES}",
+    ),
+    "saw-sizes": Box(
+        ANTS,
+        {
+            f"{name}, {size} px": f"{size} px, {name}"
+            for name in ("ResNet-18", "Lite0")
+            for size in (64, 96, 128, 160, 224)
+        },
+        FEATURES,
+        ON_FEATURES,
+    ),
+    **{
+        f"saw-ladder-{name}": Box(
+            ANTS,
+            {
+                "head": f"head, {title}",
+                "normalization": f"normalization, {title}",
+                "normalization, training mode": f"normalization, batch statistics, {title}",
+                "low rank": f"low rank, {title}",
+                "last stage": f"last stage, {title}",
+                "all": f"all, {title}",
+                "all, training mode": f"all, batch statistics, {title}",
+                "all, without the head first": f"all, new head, {title}",
+            },
+            [*REPORTED, Column("time of an epoch", "rendered", "passes", times)],
+            f"{about} {ON} Time: of an epoch on a CPU, as multiples of one forward pass over the "
+            "same pictures.",
+        )
+        for name, title, about in (
+            ("resnet18", "ResNet-18", "ResNet-18, 96 px."),
+            ("lite0", "Lite0", "Lite0, 160 px."),
+        )
+    },
+    "saw-averages": Box(
+        ANTS,
+        {
+            f"{name}, {said}": f"{run}, averages {averages}, {name}"
+            for name in ("ResNet-18", "Lite0")
+            for said, run, averages in (
+                ("only averages moved", "rate 0", "as it is"),
+                ("trained", "all", "as it is"),
+                ("trained, old averages back", "all", "pretraining"),
+            )
+        },
+        [
+            Column("rendered, test", "rendered", "accuracy"),
+            Column("photographs", "photos", "accuracy"),
+        ],
+        f"All of the network, BatchNorm in training mode, last epoch. {ON_FEATURES}",
+    ),
+    "saw-shift": Box(
+        ANTS,
+        {
+            f"{name}, {said}": f"from {kind}, {name}"
+            for name in ("ResNet-18", "Lite0")
+            for said, kind in (("renders to photographs", "renders"),)
+        },
+        [
+            Column("photographs, validation", "photos", VAL),
+        ],
+        "A head on features of 244 rendered pictures.",
     ),
 }
 
