@@ -1,4 +1,4 @@
-"""This book's code, with the settings of its chapters.
+"""This book's code, with the settings that its chapters 3 to 5 have for the ResNet-18.
 
 Frozen: the backbone is asked once for each picture, without augmentation, and a head is trained on
 what it said. Fine-tuned: as chapter 4. CIFAR-10: features once, at 32 pixels, then a head. There,
@@ -7,9 +7,10 @@ all 50,000 training pictures are learned from and the test pictures evaluated on
 
 import time
 from argparse import Namespace
+from collections.abc import Callable
 
 import torch
-from protocol import Run, parse, trust_cifar10
+from protocol import BACKBONES, Run, parse, trust_cifar10
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
@@ -17,11 +18,11 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from helpers import assets, data
 from helpers.features import extract_features
-from helpers.models import parameter_groups, resnet18
+from helpers.models import build, head_of, parameter_groups, resnet18, train_mode
 from helpers.runtime import seed_everything
 from helpers.training import fit
 
-# The settings of chapters 4 and 5; a test compares them with those of the measured tables.
+# A test compares these settings with those of the measured tables.
 BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02
 EPOCHS = {"frozen": NUM_EPOCHS, "fine-tuned": NUM_EPOCHS, "cifar10": 5}
 CPU = torch.device("cpu")
@@ -63,6 +64,7 @@ def fit_and_print(
     optimizer: Optimizer,
     scheduler: LRScheduler | None,
     args: Namespace,
+    mode: Callable[[nn.Module], object] = train_mode,
 ) -> None:
     """Call `fit`; print its epochs afterward, from the times of its steps and of their ends."""
     steps: list[float] = []
@@ -72,7 +74,7 @@ def fit_and_print(
     began = time.perf_counter()
     history = fit(
         model, train, val, nn.CrossEntropyLoss(), optimizer, CPU, num_epochs=args.epochs,
-        scheduler=epochs, max_batches=args.max_batches, verbose=False,
+        scheduler=epochs, mode=mode, max_batches=args.max_batches, verbose=False,
     )  # fmt: skip
     each = len(steps) // args.epochs
     pictures = min(each * train.batch_size, len(train.dataset))
@@ -86,7 +88,7 @@ def frozen(args: Namespace, run: Run) -> None:
     loaders = data.image_folders(
         args.data, size=args.size, batch_size=BATCH_SIZE, augment=False, seed=args.seed
     )
-    model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
+    model = resnet18(len(loaders.class_names), weights=BACKBONES["resnet18"].weights, freeze=True)
     train, val = (
         extract_features(model, first(loader, args.max_batches), CPU)
         for loader in (loaders.train, loaders.val)
@@ -100,26 +102,34 @@ def frozen(args: Namespace, run: Run) -> None:
 def fine_tuned(args: Namespace, run: Run) -> None:
     """Train all of the network on ants and bees."""
     loaders = data.image_folders(args.data, size=args.size, batch_size=BATCH_SIZE, seed=args.seed)
-    model = resnet18(len(loaders.class_names), weights=args.backbone)
+    model = resnet18(len(loaders.class_names), weights=BACKBONES["resnet18"].weights)
     optimizer = SGD(parameter_groups(model, lr=LR, head_lr=HEAD_LR), momentum=0.9)
     scheduler = CosineAnnealingLR(optimizer, T_max=args.epochs)
     fit_and_print(run, model, loaders.train, loaders.val, optimizer, scheduler, args)
 
 
-def cifar10(args: Namespace, run: Run) -> None:
-    """Train a head on features of CIFAR-10."""
+def cifar10(args: Namespace, run: Run, *, size: int = 32, batch_size: int = 250) -> None:
+    """Train a head on features of CIFAR-10, its pictures enlarged to `size`.
+
+    batch_size: of the backbone.
+    """
     trust_cifar10()
     assets.photographs_folder = lambda: args.data  # as the others: a folder that has it
-    loaders = data.cifar10(edition="photos", batch_size=250, seed=args.seed)  # of the backbone
-    model = resnet18(len(loaders.class_names), weights=args.backbone, freeze=True)
+    backbone = BACKBONES[args.backbone]
+    loaders = data.cifar10(
+        edition="photos", size=size, mean=backbone.mean, std=backbone.std,
+        batch_size=batch_size, seed=args.seed,
+    )  # fmt: skip
+    num_classes = len(loaders.class_names)
+    model = build(args.backbone, num_classes, weights=backbone.weights, freeze=True)
     train, more, test = (
         extract_features(model, first(loader, args.max_batches), CPU)
         for loader in (loaders.train, loaders.val, loaders.test)
     )
-    features = ConcatDataset([train, more])
-    optimizer = Adam(model.fc.parameters(), lr=1e-3)
+    features, head = ConcatDataset([train, more]), head_of(model)
+    optimizer = Adam(head.parameters(), lr=1e-3)
     batches = shuffled(features, 100, args.seed), DataLoader(test, 100)
-    fit_and_print(run, model.fc, *batches, optimizer, None, args)
+    fit_and_print(run, head, *batches, optimizer, None, args)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from fastai.vision.all import (
     vision_learner,
 )
 from fastai.vision.learner import model_meta
-from protocol import Run, parse, pretrained_resnet18
+from protocol import BACKBONES, Run, parse, pretrained
 from torchvision.models import resnet18
 
 EPOCHS = {"frozen": 12, "fine-tuned": 12}
@@ -86,10 +86,13 @@ def read(args: Namespace) -> DataLoaders:
 
 
 def build(args: Namespace, loaders: DataLoaders) -> Learner:
-    """Give `vision_learner` the backbone's file for an architecture."""
+    """Give `vision_learner` the backbone: a network of timm's by its name, or an architecture."""
+    if args.backbone != "resnet18":
+        file = {"file": str(BACKBONES[args.backbone].weights)}
+        return vision_learner(loaders, args.backbone, n_out=2, pretrained_cfg_overlay=file)
 
-    def arch(weights: Path):
-        return pretrained_resnet18(weights)
+    def arch(weights: str):
+        return pretrained(weights)
 
     model_meta[arch] = model_meta[resnet18]  # where to cut and split it, how to normalize
     return vision_learner(loaders, arch, weights=args.backbone, n_out=2)

@@ -107,22 +107,23 @@ def plot(found: list[dict], fits: dict[str, tuple[float, float]], path: Path) ->
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with plt.style.context(ROOT / "notebooks" / "matplotlibrc"):
-        fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.4))
+        fig, axes = plt.subplots(2, sharex=True, figsize=(5.2, 5))
         for (method, (a, b)), marker, color in zip(fits.items(), "os", ("C0", "C1"), strict=False):
             mine = [one for one in found if one["method"] == method]
             counts = [one["pictures"] for one in mine]
             seconds, megabytes = ([one[name] for one in mine] for name in ("seconds", "peak_mb"))
             label = f"{method}: {a:.2g} s + {1000 * b:.2g} ms a picture"
-            axes[0].plot(counts, seconds, marker, color=color)
+            axes[0].plot(counts, seconds, marker, color=color, clip_on=False)
             many = np.geomspace(min(counts), max(counts), 100)
             axes[0].plot(many, a + b * many, color=color, label=label)
-            axes[1].plot(counts, megabytes, marker + "-", color=color, label=method)
+            axes[1].plot(counts, megabytes, marker + "-", color=color, label=method, clip_on=False)
         for ax, unit in zip(axes, ("seconds", "peak memory (MB)"), strict=True):
-            ax.set(xscale="log", xlabel="pictures", ylabel=unit)
-            ax.legend(fontsize="small", loc="lower right")
+            ax.set(xscale="log", ylabel=unit)
+            ax.legend(loc="lower right")
         axes[0].set(yscale="log", ylim=(0.02, None))  # with room for the legend
-        axes[1].set_ylim(bottom=0)
-        fig.suptitle("Time and memory by the number of pictures; lines: a + b · pictures")
+        axes[1].set(xlabel="pictures", ylim=(0, None))
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[1].xaxis.set_major_formatter("{x:,g}")
         fig.savefig(path, metadata={"Date": None})
         plt.close(fig)
 

@@ -3,7 +3,8 @@
 The recipe is that of the tutorial this book follows (`source_loops.py`): batches of 4 at 224 pixels
 for ants and bees, batches of 100 at 32 pixels for CIFAR-10. What care adds: as many workers as the
 machine has processors, kept from epoch to epoch; evaluation in inference mode, in order; frozen
-parts in evaluation mode; CIFAR-10 normalized, and no extra pass over its training pictures.
+parts in evaluation mode; pictures normalized as in the backbone's pretraining, CIFAR-10's too, and
+no extra pass over those that are trained on.
 """
 
 import copy
@@ -13,40 +14,32 @@ from argparse import Namespace
 from itertools import islice
 
 import torch
-from protocol import Run, parse, resnet18, trust_cifar10
+from protocol import BACKBONES, Run, build, parse, trust_cifar10
 from torch import nn, optim
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import v2
 
 EPOCHS = {"frozen": 25, "fine-tuned": 25, "cifar10": 5}
-NORMALIZED = [
-    v2.ToImage(),
-    v2.ToDtype(torch.float32, scale=True),
-    v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-]
 
 
 def read(args: Namespace) -> tuple[Dataset, Dataset]:
     """Return the training pictures, augmented, and those to evaluate on."""
+    backbone = BACKBONES[args.backbone]
+    normalized = [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(backbone.mean, backbone.std),
+    ]
     if args.task == "cifar10":
         trust_cifar10()
         shift = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]
-        train = CIFAR10(args.data, train=True, transform=v2.Compose([*shift, *NORMALIZED]))
-        return train, CIFAR10(args.data, train=False, transform=v2.Compose(NORMALIZED))
+        train = CIFAR10(args.data, train=True, transform=v2.Compose([*shift, *normalized]))
+        return train, CIFAR10(args.data, train=False, transform=v2.Compose(normalized))
     cut = [v2.RandomResizedCrop(224), v2.RandomHorizontalFlip()]
     whole = [v2.Resize(256), v2.CenterCrop(224)]
-    train = ImageFolder(args.data / "train", v2.Compose([*cut, *NORMALIZED]))
-    return train, ImageFolder(args.data / "val", v2.Compose([*whole, *NORMALIZED]))
-
-
-def build(args: Namespace, num_classes: int) -> nn.Module:
-    """Load the backbone; freeze all but the head, unless it is to be fine-tuned."""
-    model = resnet18(args.backbone, num_classes)
-    if args.task != "fine-tuned":
-        model.requires_grad_(False)
-        model.fc.requires_grad_(True)
-    return model
+    train = ImageFolder(args.data / "train", v2.Compose([*cut, *normalized]))
+    return train, ImageFolder(args.data / "val", v2.Compose([*whole, *normalized]))
 
 
 def train_one_epoch(model, loader, criterion, optimizer, args: Namespace) -> int:
@@ -85,7 +78,10 @@ def main() -> None:
     train_loader = DataLoader(train, batch_size, shuffle=True, **options)
     val_loader = DataLoader(val, batch_size, **options)
 
-    model, criterion = build(args, len(train.classes)), nn.CrossEntropyLoss()
+    model, _ = build(args.backbone, len(train.classes))
+    if args.task == "fine-tuned":
+        model.requires_grad_(True)
+    criterion = nn.CrossEntropyLoss()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if args.task == "cifar10":
         optimizer, scheduler = optim.Adam(trained, lr=0.001), None

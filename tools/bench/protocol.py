@@ -8,33 +8,61 @@ Imports PyTorch only inside its functions and `helpers` nowhere: fastai has anot
 """
 
 import argparse
+import importlib
 import json
 import resource
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 TASKS = ("frozen", "fine-tuned", "cifar10")
+LITE0 = "tf_efficientnet_lite0"
+EMBEDDED = Path(__file__).parents[2] / "helpers" / "embedded"
 
 
-def parse(doc: str, epochs: dict[str, int], *, size: int | None = None) -> argparse.Namespace:
+class Backbone(NamedTuple):
+    """A pretrained network, and how it is handled."""
+
+    weights: Path  #: a .safetensors file
+    head: str  #: the name of its last layer
+    mean: list[float]  #: what its pictures are normalized with, a number a color
+    std: list[float]
+
+
+BACKBONES = {
+    "resnet18": Backbone(
+        EMBEDDED / "resnet18_tiny_imagenet.safetensors",
+        "fc",
+        [0.485, 0.456, 0.406],
+        [0.229, 0.224, 0.225],
+    ),
+    LITE0: Backbone(
+        EMBEDDED / "efficientnet_lite0_imagenet.safetensors", "classifier", [0.5] * 3, [0.5] * 3
+    ),
+}
+
+
+def parse(doc: str, epochs: dict[str, int], **options: int | str) -> argparse.Namespace:
     """Read a contestant's arguments; set the threads.
 
     epochs: of each task that it knows, unless --epochs says otherwise.
-    size: pixels a side unless --size says otherwise; without it there is no such option.
+    options: more options that it takes, and their values unless the arguments say otherwise.
     """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--data", type=Path, required=True, help="holds train and val, or CIFAR-10")
-    parser.add_argument("--backbone", type=Path, required=True, help="a .safetensors file")
     parser.add_argument("--task", choices=tuple(epochs), required=True)
+    parser.add_argument("--backbone", choices=tuple(BACKBONES), default="resnet18")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--max-batches", type=int, help="of each pass, to see that it runs")
-    if size is not None:
-        parser.add_argument("--size", type=int, default=size)
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     args = parser.parse_args()
     args.epochs = args.epochs or epochs[args.task]
+    if args.backbone != "resnet18":
+        importlib.import_module("timm")  # before the clock starts, as all that is imported
     set_threads(args.threads)
     return args
 
@@ -72,9 +100,9 @@ class Run:
         """Print an epoch's line; `seconds`, if it ended earlier than now."""
         self.epoch += 1
         seconds = self.seconds() if seconds is None else seconds
-        values = {"epoch": self.epoch, "seconds": round(seconds, 6)}
-        values |= {"train_seconds": round(train_seconds, 6), "pictures": pictures}
-        print(json.dumps(values | {"val_accuracy": round(val_accuracy, 5)}), flush=True)
+        values = {"epoch": self.epoch, "seconds": round(seconds, 4)}
+        values |= {"train_seconds": round(train_seconds, 4), "pictures": pictures}
+        print(json.dumps(values | {"val_accuracy": round(val_accuracy, 4)}), flush=True)
 
     def end(self, *, size: int, batch_size: int, workers: int = 0) -> None:
         """Print the last line: these settings, and what the whole run took.
@@ -85,8 +113,8 @@ class Run:
         """
         worker_peak_mb = peak_mb(resource.RUSAGE_CHILDREN) if workers else 0.0
         values = {
-            "setup_seconds": round(self.setup, 6),
-            "total_seconds": round(self.seconds(), 6),
+            "setup_seconds": round(self.setup, 4),
+            "total_seconds": round(self.seconds(), 4),
             "peak_mb": peak_mb(),
             "worker_peak_mb": worker_peak_mb,
         }
@@ -100,26 +128,36 @@ def peak_mb(who: int = resource.RUSAGE_SELF) -> float:
     return round(resource.getrusage(who).ru_maxrss * unit / 1e6, 1)
 
 
-def resnet18(backbone: Path, num_classes: int):
-    """Build torchvision's ResNet-18 with the weights of a .safetensors file and a new head."""
+def build(name: str, num_classes: int):
+    """Build a pretrained network with a new head, all but that frozen; return both."""
     from torch import nn
 
-    model = pretrained_resnet18(backbone)
-    model.fc = nn.Linear(model.fc.in_features, num_classes)
-    return model
+    model = pretrained(name)
+    old = model.get_submodule(BACKBONES[name].head)
+    model.requires_grad_(False)
+    head = nn.Linear(old.in_features, num_classes)
+    model.set_submodule(BACKBONES[name].head, head)
+    return model, head
 
 
-def pretrained_resnet18(backbone: Path):
-    """Build torchvision's ResNet-18 with the weights of a .safetensors file but for its head."""
+def pretrained(name: str):
+    """Build a network with its pretrained weights but for its head."""
     import safetensors.torch
-    import torchvision
 
-    model = torchvision.models.resnet18()
-    state = safetensors.torch.load_file(backbone)
-    state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    backbone = BACKBONES[name]
+    if name == "resnet18":
+        import torchvision
+
+        model = torchvision.models.resnet18()
+    else:
+        import timm
+
+        model = timm.create_model(name)
+    state = safetensors.torch.load_file(backbone.weights)
+    state = {key: value for key, value in state.items() if not key.startswith(backbone.head + ".")}
     missing, unexpected = model.load_state_dict(state, strict=False)
-    if unexpected or set(missing) != {"fc.weight", "fc.bias"}:
-        raise ValueError(f"{backbone.name} holds no ResNet-18: {missing[:3]}, {unexpected[:3]}")
+    if unexpected or {key.rpartition(".")[0] for key in missing} != {backbone.head}:
+        raise ValueError(f"{backbone.weights.name} holds no {name}: {missing}, {unexpected}")
     return model
 
 

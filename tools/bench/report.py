@@ -1,19 +1,22 @@
-"""Turn the raw records of a benchmark into its table and its figure; nothing else enters them.
+"""Turn the raw records of a benchmark into its tables and its figure; nothing else enters them.
 
-A record is a run: `work`, `contestant`, `seed`, `threads`, `lines` (one an epoch) and `end`, as
-`protocol` prints them. A record of the work "bare" holds what `bare` prints instead.
+A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `lines` (one an
+epoch) and `end`, as `protocol` prints them. A record of the work "bare" has a `size` and a
+`batch_size`, and holds what `bare` prints instead.
 """
 
 import csv
 import json
 import math
+import sys
 from pathlib import Path
 from statistics import mean, median
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 ROOT = Path(__file__).parent.parent.parent
+RAW = Path(__file__).parent / "raw.jsonl"
 SOURCE = "source's loops"
 COLUMNS = [
     "",
@@ -26,11 +29,21 @@ COLUMNS = [
     "share of the bare rate",
 ]
 TITLES = {
-    "frozen": "frozen, ants and bees",
-    "fine-tuned": "fine-tuned, ants and bees",
+    "frozen": "frozen ResNet-18, ants and bees",
+    "frozen-lite0": "frozen Lite0, ants and bees",
+    "fine-tuned": "fine-tuned ResNet-18, ants and bees",
+    "fine-tuned-lite0": "fine-tuned Lite0, ants and bees",
     "cifar10": "frozen, CIFAR-10",
 }
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+STYLES = {  # color, line and marker
+    "this book": ("C0", "-", "o"),
+    "this book, normalization": ("C5", "-", "s"),
+    "this book, Lite0": ("C5", "--", "s"),
+    "fastai, 96 px": ("C1", "--", "^"),
+    "fastai, 224 px": ("C4", "-.", "v"),
+    "plain PyTorch": ("C2", ":", "D"),
+    SOURCE: ("C6", "-", "x"),
+}
 
 
 def read(path: Path) -> list[dict]:
@@ -87,58 +100,67 @@ def rate_of(run: dict) -> float:
     return sum(line["pictures"] for line in run["lines"]) / seconds
 
 
-def bare_rate(records: list[dict], work: str, end: dict) -> float | None:
-    """Return the machine's own rate at a run's size and batch: forward only, where it is frozen."""
-    kind = "train" if work == "fine-tuned" else "forward"
-    settings = end["size"], end["batch_size"]
+def bare_rate(records: list[dict], run: dict) -> float | None:
+    """Return the machine's own rate with a run's backbone, size and batch.
+
+    Forward only, where the backbone is frozen.
+    """
+    kind = "train" if run["work"].startswith("fine-tuned") else "forward"
+    settings = run["backbone"], run["end"]["size"], run["end"]["batch_size"]
     rates = [
         record[kind]
         for record in records
-        if record["work"] == "bare" and (record["size"], record["batch_size"]) == settings
+        if record["work"] == "bare"
+        and (record["backbone"], record["size"], record["batch_size"]) == settings
     ]
     return median(rates) if rates else None
 
 
 def number(value: float | None) -> str:
-    """Write a measured value with about three digits: nothing for None, "never" for infinity."""
+    """Write a measured value with two digits: nothing for None, "never" for infinity."""
     if value is None:
         return ""
     if math.isinf(value):
         return "never"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    rounded = f"{value:.1e}"
+    return f"{float(rounded):.{max(0, 1 - int(rounded[4:]))}f}"
 
 
-def with_range(values: list[float]) -> str:
-    """Write a mean, and the range in brackets where there is one."""
+def times(values: list[float]) -> str:
+    """Write the median of times, with the lowest and the highest where they differ from it."""
+    low, middle, high = map(number, (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def accuracies(values: list[float]) -> str:
+    """Write the mean of accuracies, with the lowest and the highest where there are several."""
     if len(values) == 1:
         return f"{values[0]:.3f}"
     return f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def summarize(records: list[dict], work: str) -> list[list[str]]:
-    """Reduce the records of a work to a row a contestant: medians over its seeds.
+    """Reduce the records of a work to a row a contestant.
 
-    "Times sooner" compares when the source's accuracy is reached with how long the source's loops
-    take in all: that is when they have it for good.
+    The source's accuracy is the mean of its seeds after their last epochs. All runs, the source's
+    own as well, are timed to their first epoch that ends there or above; "times sooner" compares
+    the medians. A seed of the source's loops that never gets there counts for that with all the
+    time it took: with less than it would have needed.
     """
     if len({record["threads"] for record in records}) > 1:
         raise ValueError("the records mix numbers of threads: keep those of one number only")
     runs, rows = runs_of(records, work), []
     target = target_of(runs)
     for contestant, mine in runs.items():
-        reached, sooner = None, None
-        if target is not None:
-            reached = median(seconds_to(run, target) for run in mine)
-            sooner = median(map(seconds_of, runs[SOURCE])) / reached or None  # of infinity: none
-        bare = bare_rate(records, work, mine[0]["end"])
+        bare = bare_rate(records, mine[0])
         rows.append(
             [
                 contestant,
                 str(len(mine)),
-                number(reached) + how_many_reached(mine, target),
-                number(median(map(seconds_of, mine))),
-                number(sooner),
-                with_range([run["lines"][-1]["val_accuracy"] for run in mine]),
+                reached(mine, target),
+                times(list(map(seconds_of, mine))),
+                number(times_sooner(runs, contestant, target)),
+                accuracies([run["lines"][-1]["val_accuracy"] for run in mine]),
                 memory(mine),
                 number(bare and median(map(rate_of, mine)) / bare),
             ]
@@ -146,15 +168,29 @@ def summarize(records: list[dict], work: str) -> list[list[str]]:
     return rows
 
 
+def times_sooner(
+    runs: dict[str, list[dict]], contestant: str, target: float | None
+) -> float | None:
+    """Return how many times sooner than the source's loops a contestant has their accuracy."""
+    if target is None:
+        return None
+    source = median(min(seconds_to(run, target), seconds_of(run)) for run in runs[SOURCE])
+    mine = median(seconds_to(run, target) for run in runs[contestant])
+    return 1.0 if contestant == SOURCE else source / mine or None  # of infinity: none
+
+
 def seconds_of(run: dict) -> float:
     """Return how long a run took, from the start of its preparation to its last evaluation."""
     return run["lines"][-1]["seconds"]
 
 
-def how_many_reached(runs: list[dict], target: float | None) -> str:
-    """Say how many of the seeds reached the target, where not all did."""
-    reached = sum(seconds_to(run, target) < math.inf for run in runs) if target else len(runs)
-    return "" if reached == len(runs) else f" ({reached} of {len(runs)})"
+def reached(runs: list[dict], target: float | None) -> str:
+    """Write when the target was reached; also how many of the seeds did, where not all."""
+    if target is None:
+        return ""
+    seconds = [seconds_to(run, target) for run in runs]
+    count = sum(map(math.isfinite, seconds))
+    return times(seconds) + (f"; {count} of {len(runs)}" if count < len(runs) else "")
 
 
 def memory(runs: list[dict]) -> str:
@@ -173,37 +209,48 @@ def write(path: Path, columns: list[str], rows: list[list]) -> None:
 def plot(records: list[dict], path: Path) -> None:
     """Draw accuracy over seconds, a panel a work and a line a contestant."""
     works = works_of(records)
-    names = list(dict.fromkeys(name for work in works for name in runs_of(records, work)))
+    found = [runs_of(records, work) for work in works]
+    names = [name for name in STYLES if any(name in runs for runs in found)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with plt.style.context(ROOT / "notebooks" / "matplotlibrc"):
-        fig, axes = plt.subplots(1, len(works), figsize=(3.4 * len(works), 3.8), squeeze=False)
-        for ax, work in zip(axes.flat, works, strict=True):
-            runs = runs_of(records, work)
+        size = (5.2, 1.3 + 1.9 * len(works))
+        fig, axes = plt.subplots(len(works), sharex=True, figsize=size, squeeze=False)
+        for ax, work, runs in zip(axes.flat, works, found, strict=True):
             for contestant, mine in runs.items():
-                index = names.index(contestant)
-                draw(ax, mine, contestant, color=f"C{index}", linestyle=STYLES[index % 5])
+                draw(ax, mine, contestant)
             if (target := target_of(runs)) is not None:
                 ax.axhline(target, color="gray", linewidth=1, zorder=0)
-            ax.set(xscale="log", xlabel="seconds since the start", title=TITLES[work])
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.xaxis.set_major_formatter("{x:g}")
-            ax.xaxis.set_minor_formatter(NullFormatter())
-        axes.flat[0].set_ylabel("validation accuracy (share)")
+            ax.set(xscale="log", title=TITLES[work])
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.set_xlabel("seconds since the start")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        fig.supylabel("validation accuracy", fontsize="medium")
         handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
-        fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=3)
-        fig.suptitle("Accuracy after each epoch, by the time it took: mean and range over seeds")
+        fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=2)
         fig.savefig(path, metadata={"Date": None})
         plt.close(fig)
 
 
-def draw(ax: plt.Axes, runs: list[dict], label: str, **style) -> None:
+def draw(ax: plt.Axes, runs: list[dict], contestant: str) -> None:
     """Draw one contestant: the mean over its seeds at their median time, and their range."""
+    color, line, marker = STYLES[contestant]
     epochs = list(zip(*(run["lines"] for run in runs), strict=False))  # as many as all have
     seconds = [median(line["seconds"] for line in epoch) for epoch in epochs]
-    accuracies = [[line["val_accuracy"] for line in epoch] for epoch in epochs]
-    ax.plot(seconds, list(map(mean, accuracies)), marker=".", label=label, **style)
-    low, high = list(map(min, accuracies)), list(map(max, accuracies))
-    ax.fill_between(seconds, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    shares = [[line["val_accuracy"] for line in epoch] for epoch in epochs]
+    options = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
+    ax.plot(seconds, list(map(mean, shares)), label=contestant, **options)
+    low, high = list(map(min, shares)), list(map(max, shares))
+    ax.fill_between(seconds, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def warn_of_days(records: list[dict]) -> None:
+    """Say which works were not measured on one day: the machine may have been another."""
+    for work in works_of(records):
+        days = {record["day"] for record in records if record["work"] == work}
+        if len(days) > 1:
+            print(f"{work} was measured on {len(days)} days: {sorted(days)}", file=sys.stderr)
 
 
 def report(raw: Path, out: Path) -> None:
@@ -211,6 +258,7 @@ def report(raw: Path, out: Path) -> None:
     records = read(raw)
     if not works_of(records):
         raise SystemExit(f"no run in {raw} yet")
+    warn_of_days(records)
     for work in works_of(records):
         write(out / f"bench_{work}.csv", COLUMNS, summarize(records, work))
     plot(records, out / "figures" / "bench.svg")

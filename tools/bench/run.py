@@ -1,12 +1,14 @@
-"""Run the benchmark: every contestant on the same pictures, backbone, threads and seeds.
+"""Run the benchmark: every contestant on the same pictures, threads and seeds.
 
     make bench
 
-or, for a part, `python tools/bench/run.py --work frozen --seeds 3`. Each run is a process of its
-own; seed by seed all contestants take turns, so that a drifting machine hits all alike. Each run is
-added to `_build/bench/raw.jsonl` when it ends, and one that is there isn't run again: an
-interrupted benchmark goes on. From that file alone come `book/bench_*.csv` and
-`book/figures/bench.svg`; `--report` only redraws them. No picture goes into any of them.
+or, for a part, `python tools/bench/run.py --work frozen --contestant "this book" --seeds 3`. The
+contestants of a work share a backbone, but for one in `cifar10`, whose name says it. Each run is a
+process of its own; seed by seed all contestants take turns, so that a drifting machine hits all
+alike. Each run is added to `tools/bench/raw.jsonl` when it ends, and one that is there isn't run
+again: an interrupted benchmark goes on, and on another machine that file must be removed first.
+From it alone come `book/bench_*.csv` and `book/figures/bench.svg`; `--report` only redraws them. No
+picture goes into any of them.
 """
 
 import argparse
@@ -14,17 +16,27 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from protocol import TASKS
-from report import ROOT, SOURCE, append, read, report
+from protocol import LITE0
+from report import RAW, ROOT, SOURCE, append, read, report
 
 from helpers import assets
 
 HERE = Path(__file__).parent
-RAW = ROOT / "_build" / "bench"
+SMOKE = ROOT / "_build" / "bench" / "smoke"
 PEERS = ROOT / "_build" / "peers" / "bin" / "python"
+WORKS = {  # the task and the backbone of each
+    "frozen": ("frozen", "resnet18"),
+    "frozen-lite0": ("frozen", LITE0),
+    "fine-tuned": ("fine-tuned", "resnet18"),
+    "fine-tuned-lite0": ("fine-tuned", LITE0),
+    "cifar10": ("cifar10", "resnet18"),
+}
+WITH_RESNET18 = ("frozen", "fine-tuned")
+WITH_LITE0 = ("frozen-lite0", "fine-tuned-lite0")
 
 
 class Contestant(NamedTuple):
@@ -32,16 +44,26 @@ class Contestant(NamedTuple):
 
     name: str  #: as the table and the figure call it
     script: str  #: beside this file
-    works: tuple[str, ...] = TASKS  #: the tasks that it knows
+    works: tuple[str, ...] = tuple(WORKS)  #: those that it takes part in
     options: tuple[str, ...] = ()  #: more arguments
-    slow: bool = False  #: takes so long that it runs with fewer seeds
+    slow: bool = False  #: has fewer seeds
     peer: bool = False  #: runs in the environment of the peers
+    backbone: str | None = None  #: another than the others' of the work
 
 
 CONTESTANTS = [
-    Contestant("this book", "book.py"),
-    Contestant("fastai, 96 px", "fastai_learner.py", TASKS[:2], ("--size", "96"), peer=True),
-    Contestant("fastai, 224 px", "fastai_learner.py", TASKS[:2], slow=True, peer=True),
+    Contestant("this book", "book.py", (*WITH_RESNET18, "cifar10")),
+    Contestant("this book", "book_lite0.py", WITH_LITE0[:1], ("--size", "192")),
+    Contestant("this book", "book_lite0.py", WITH_LITE0[1:]),
+    Contestant(
+        "this book, normalization",
+        "book_lite0.py",
+        ("fine-tuned-lite0",),
+        ("--rung", "normalization"),
+    ),
+    Contestant("this book, Lite0", "book_lite0.py", ("cifar10",), ("--size", "96"), backbone=LITE0),
+    Contestant("fastai, 96 px", "fastai_learner.py", WITH_RESNET18, ("--size", "96"), peer=True),
+    Contestant("fastai, 224 px", "fastai_learner.py", (*WITH_RESNET18, *WITH_LITE0), peer=True),
     Contestant("plain PyTorch", "plain_pytorch.py", slow=True),
     Contestant(SOURCE, "source_loops.py", slow=True),
 ]
@@ -64,11 +86,13 @@ def is_there(records: list[dict], **wanted) -> bool:
 
 def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.Namespace) -> None:
     """Run a contestant once and record it, unless that is there."""
+    task, backbone = WORKS[work]
     key = {"work": work, "contestant": contestant.name, "seed": seed, "threads": args.threads}
     if is_there(read(args.raw), **key):
         return
-    data = args.cifar10 if work == "cifar10" else args.data
-    arguments = ["--data", str(data), "--backbone", str(args.backbone), "--task", work]
+    key |= {"backbone": contestant.backbone or backbone, "day": date.today().isoformat()}
+    data = args.cifar10 if task == "cifar10" else args.data
+    arguments = ["--data", str(data), "--task", task, "--backbone", key["backbone"]]
     arguments += ["--seed", str(seed), *contestant.options]
     if args.smoke:
         arguments += ["--epochs", "1", "--max-batches", "2"]
@@ -77,37 +101,37 @@ def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.
     append(args.raw, key | {"lines": lines, "end": end})
     last = lines[-1]
     print(
-        f"{work:10}  {contestant.name:15}  seed {seed}  {last['seconds']:7.1f} s  "
+        f"{work:16}  {contestant.name:24}  seed {seed}  {last['seconds']:7.1f} s  "
         f"accuracy {last['val_accuracy']:.3f}  {end['peak_mb']:.0f} MB",
         flush=True,
     )
 
 
 def run_bare(seed: int, args: argparse.Namespace) -> None:
-    """Measure the machine's own rate at each size and batch that this seed's runs had."""
+    """Measure the machine's own rate with each backbone, size and batch of this seed's runs."""
     records = read(args.raw)
     settings = {
-        (record["end"]["size"], record["end"]["batch_size"])
+        (record["backbone"], record["end"]["size"], record["end"]["batch_size"])
         for record in records
         if record["work"] != "bare" and record["seed"] == seed
     }
-    for size, batch_size in sorted(settings):
-        key = {"work": "bare", "size": size, "batch_size": batch_size}
+    for backbone, size, batch_size in sorted(settings):
+        key = {"work": "bare", "backbone": backbone, "size": size, "batch_size": batch_size}
         key |= {"seed": seed, "threads": args.threads}
         if is_there(records, **key):
             continue
-        arguments = ["--size", str(size), "--batch-size", str(batch_size)]
+        arguments = ["--backbone", backbone, "--size", str(size), "--batch-size", str(batch_size)]
         steps = 2 if args.smoke else 30 if batch_size * size**2 < 1e6 else 10  # seconds each
         arguments += ["--steps", str(steps)]
         (rates,) = python_lines(Path(sys.executable), "bare.py", arguments, args.threads)
         append(args.raw, key | rates)
-        print(f"bare        {size} px, batch {batch_size:3}  {rates['train']:.1f} a second")
+        print(f"bare  {backbone}, {size} px, batch {batch_size:3}  {rates['train']:.1f} a second")
 
 
 def available(args: argparse.Namespace) -> list[tuple[Contestant, str]]:
     """Pair contestants and works; leave out, and say so, what can't run here."""
-    works = [args.work] if args.work else list(TASKS)
-    contestants = CONTESTANTS
+    works = [args.work] if args.work else list(WORKS)
+    contestants = [c for c in CONTESTANTS if args.contestant in (None, c.name)]
     if not args.peers.exists():
         print("left out: fastai, which `make bench` installs", file=sys.stderr)
         contestants = [c for c in contestants if not c.peer]
@@ -120,49 +144,52 @@ def available(args: argparse.Namespace) -> list[tuple[Contestant, str]]:
 def run_all(args: argparse.Namespace) -> int:
     """Run what isn't there, seed by seed; return how many runs failed."""
     pairs, failed = available(args), 0
-    for seed in range(max(args.seeds, args.source_seeds)):
+    for seed in range(max(args.seeds, args.slow_seeds)):
         for contestant, work in pairs:
-            if seed >= (args.source_seeds if contestant.slow else args.seeds):
+            if seed >= (args.slow_seeds if contestant.slow else args.seeds):
                 continue
             try:
                 run_contestant(contestant, work, seed, args)
             except RuntimeError as error:
                 print(f"failed: {error}", file=sys.stderr, flush=True)
                 failed += 1
-        run_bare(seed, args)
+        if seed == 0:
+            run_bare(seed, args)
     return failed
 
 
 def parse() -> argparse.Namespace:
     """Read the arguments; a smoke test leaves the book alone."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="for the fast contestants")
-    parser.add_argument("--source-seeds", type=int, default=1, help="for the slow: half hours each")
-    parser.add_argument("--work", choices=TASKS, help="only this")
+    parser.add_argument("--seeds", type=int, default=5, help="for all but the slow")
+    parser.add_argument(
+        "--slow-seeds", type=int, default=2, help="for those with the source's recipe"
+    )
+    parser.add_argument("--work", choices=tuple(WORKS), help="only this")
+    names = dict.fromkeys(contestant.name for contestant in CONTESTANTS)
+    parser.add_argument("--contestant", choices=tuple(names), help="only this")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--smoke", action="store_true", help="an epoch of two batches each")
+    parser.add_argument("--smoke", action="store_true", help="an epoch of two batches each, anew")
     parser.add_argument("--report", action="store_true", help="only redraw, from what was recorded")
     parser.add_argument("--data", type=Path, help="ants and bees (default: those in use)")
     parser.add_argument("--cifar10", type=Path, default=assets.photographs_folder())
-    parser.add_argument("--backbone", type=Path, default=assets.RENDERED["backbone"].path)
     parser.add_argument("--peers", type=Path, default=PEERS, help="the Python that has fastai")
-    parser.add_argument("--raw", type=Path, help="the file of the records")
-    parser.add_argument("--out", type=Path, help="where to write (default: book)")
     args = parser.parse_args()
     if args.smoke:
-        args.seeds = args.source_seeds = 1
+        args.seeds = args.slow_seeds = 1
     args.data = args.data or assets.ants_bees().path
-    args.raw = args.raw or RAW / ("smoke.jsonl" if args.smoke else "raw.jsonl")
-    args.out = args.out or (RAW / "smoke" if args.smoke else ROOT / "book")
+    args.raw, args.out = (SMOKE / "raw.jsonl", SMOKE) if args.smoke else (RAW, ROOT / "book")
     return args
 
 
 def main() -> int:
     """Run what isn't recorded yet; write the table and the figure."""
     args = parse()
+    if args.smoke:
+        args.raw.unlink(missing_ok=True)
     failed = 0 if args.report else run_all(args)
     report(args.raw, args.out)
-    print(f"written: {args.out / 'bench_*.csv'}")
+    print(f"written: bench_*.csv in {args.out}, from the runs in {args.raw}")
     return min(failed, 1)
 
 

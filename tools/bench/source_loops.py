@@ -3,7 +3,9 @@
 Its settings are kept, its habits too: four workers whatever the machine, every picture decoded in
 every epoch, BatchNorm in training mode also where the rest is frozen, validation shuffled, CIFAR-10
 at 32 pixels without normalization and an extra pass over its training pictures in each epoch. What
-it writes to disk is left out.
+it writes to disk is left out. Ants and bees are normalized with the statistics that the backbone
+was pretrained with: for ResNet-18 they are those of the tutorial, and with these EfficientNet-Lite0
+would be given other inputs than it knows.
 """
 
 import copy
@@ -12,18 +14,18 @@ from argparse import Namespace
 from itertools import islice
 
 import torch
-from protocol import Run, parse, resnet18, trust_cifar10
+from protocol import BACKBONES, Run, build, parse, trust_cifar10
 from torch import nn, optim
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 EPOCHS = {"frozen": 25, "fine-tuned": 25, "cifar10": 5}
-STATISTICS = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def ants_bees_loaders(args: Namespace) -> dict[str, DataLoader]:
     """Read folders, four pictures a batch; both parts shuffled."""
-    last = [transforms.ToTensor(), transforms.Normalize(*STATISTICS)]
+    backbone = BACKBONES[args.backbone]
+    last = [transforms.ToTensor(), transforms.Normalize(backbone.mean, backbone.std)]
     first = {
         "train": [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()],
         "val": [transforms.Resize(256), transforms.CenterCrop(224)],
@@ -42,11 +44,10 @@ def ants_bees_loaders(args: Namespace) -> dict[str, DataLoader]:
 def ants_bees(args: Namespace, run: Run) -> None:
     """Train on both phases in turn, and keep a copy of the best weights."""
     loaders = ants_bees_loaders(args)
-    model = resnet18(args.backbone, num_classes=2)
-    if args.task == "frozen":
-        model.requires_grad_(False)
-        model.fc.requires_grad_(True)
-    trained = model.fc.parameters() if args.task == "frozen" else model.parameters()
+    model, head = build(args.backbone, num_classes=2)
+    if args.task == "fine-tuned":
+        model.requires_grad_(True)
+    trained = head.parameters() if args.task == "frozen" else model.parameters()
     optimizer = optim.SGD(trained, lr=0.001, momentum=0.9)
     scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     criterion = nn.CrossEntropyLoss()
@@ -104,9 +105,7 @@ def cifar10_loaders(args: Namespace) -> tuple[DataLoader, DataLoader]:
 def cifar10(args: Namespace, run: Run) -> None:
     """Train the head of a frozen network; after each epoch pass over both parts again."""
     train_loader, test_loader = cifar10_loaders(args)
-    model = resnet18(args.backbone, num_classes=10)
-    model.requires_grad_(False)
-    model.fc.requires_grad_(True)
+    model, _ = build(args.backbone, num_classes=10)
     optimizer = optim.Adam(model.parameters(), lr=0.001)
     criterion = nn.CrossEntropyLoss()
 
