@@ -1,19 +1,19 @@
 """What chapter 6 shows with one seed, or only tells: two backbones and a random one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from statistics import median
 from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from groups import ANTS, CRITERION, Found, Group, compared, numbers, right
+from groups import ANTS, CRITERION, TEN, Found, Group, compared, numbers, right
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import update_bn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from helpers import assets, data
 from helpers.features import cached_features
@@ -159,8 +159,7 @@ class Rung(NamedTuple):
     head_first: bool = True
 
 
-# The rates were chosen from two or three by the loss on a quarter of the training photographs, for
-# each of two quarters.
+# The rates: those with the lowest loss in the group "rates", on training photographs alone.
 LADDER = {
     "head": Rung("head", 0.0, 0.0),
     "normalization": Rung("normalization", 1e-3, 1e-3),
@@ -173,10 +172,17 @@ LADDER = {
 }
 
 
-def climb(backbone: Backbone, seed: int) -> Found:
-    """Train on every rung, and compare each with the head alone."""
+def climb(
+    backbone: Backbone,
+    seed: int,
+    *,
+    loading: Callable[[Backbone, int], Callable[..., data.Loaders]] = loading,
+    titles: Iterable[str] = LADDER,
+) -> Found:
+    """Train on these rungs, the head first, and compare each with the head alone."""
     found, runs = [], []
-    for title, (rung, resnet18_lr, lite0_lr, mode, head_first) in LADDER.items():
+    for title in titles:
+        rung, resnet18_lr, lite0_lr, mode, head_first = LADDER[title]
         start, lr = time.perf_counter(), resnet18_lr if backbone is TINY else lite0_lr
         options = {"head_first": head_first, "mode": mode, "lr": lr, "seed": seed}
         options["head_lr"] = lr if head_first else 1e-3
@@ -188,6 +194,60 @@ def climb(backbone: Backbone, seed: int) -> Found:
         found.append((run, "right", right(model, loaders)))
         runs.append(run)
     yield from compared(found, [(run, runs[0]) for run in runs[1:]])
+
+
+RATES = (3e-5, 1e-4, 3e-4, 1e-3)
+
+
+def rates(seed: int) -> Found:
+    """Try rates for each rung: the loss on a quarter of the training pictures, not learned from."""
+    for backbone in BOTH:
+        load = partial(all_but_a_quarter, loading(backbone, seed), seed)
+        for rung in RUNGS[1:]:
+            for lr in RATES:
+                options = {"lr": lr, "head_lr": lr, "seed": seed}
+                *_, history = adapt(load, backbone.name, rung, **options)
+                yield f"{rung}, {lr:g}, {backbone.title}", "held-out loss", history.val_loss[-1]
+
+
+def all_but_a_quarter(
+    load: Callable[..., data.Loaders], seed: int, augment: bool = True
+) -> data.Loaders:
+    """Load the training pictures, a quarter of each class apart for validation."""
+    loaders, whole = load(augment=augment), load(augment=False).train.dataset
+    apart, others = draw_per_class(torch.tensor(whole.labels), len(whole) // 8 * 2, seed)
+    train = Subset(loaders.train.dataset, others.tolist())
+    order = torch.Generator().manual_seed(seed)
+    return loaders._replace(
+        train=DataLoader(train, loaders.train.batch_size, shuffle=True, generator=order),
+        val=DataLoader(Subset(whole, apart.tolist()), 64),
+    )
+
+
+def loading_ten(backbone: Backbone, seed: int) -> Callable[..., data.Loaders]:
+    """Return what loads a thousand pictures of ten classes, and parts of the others to look at."""
+    statistics = data.statistics(build(backbone.name, 2, weights=None))
+    size = 64 if backbone is TINY else 96
+
+    def load(augment: bool = True) -> data.Loaders:
+        loaders = data.cifar10(
+            size=size, augment=augment, num_train=1000, batch_size=20, seed=seed, **statistics
+        )
+        return loaders._replace(
+            val=some(loaders.val, 500),
+            test=some(loaders.test, min(2000, len(loaders.test.dataset))),
+        )
+
+    return load
+
+
+def some(loader: DataLoader, count: int) -> DataLoader:
+    """Return a loader of that many pictures, the same number from each class."""
+    chosen, _ = draw_per_class(torch.tensor(loader.dataset.labels), count, seed=0)
+    return DataLoader(Subset(loader.dataset, chosen.tolist()), 100)
+
+
+TEN_RUNGS = ("head", "normalization", "last stage", "all", "all, batch statistics", "all, new head")
 
 
 def ladder_time(seed: int) -> Found:
@@ -263,6 +323,9 @@ GROUPS = [
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", ladder_resnet18),
     Group(ANTS, "ladder_lite0", ladder_lite0),
+    Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_RUNGS)),
+    Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_RUNGS)),
+    Group(ANTS, "rates", rates, seeds=2),
     Group(ANTS, "averages", averages, seeds=3),
     Group(ANTS, "ladder_time", ladder_time, seeds=3),
 ]
