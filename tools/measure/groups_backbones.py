@@ -16,9 +16,9 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from helpers import assets, data
-from helpers.features import cached_features
+from helpers.features import cached_features, extract_features
 from helpers.ladder import RUNGS, fixed_statistics, train_only
-from helpers.models import build, train_mode, trainable_parameters
+from helpers.models import build, head_of, train_mode, trainable_parameters
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import adapt, best_head
 from helpers.runtime import get_device, seed_everything
@@ -308,6 +308,18 @@ def averages(seed: int) -> Found:
                 yield run, "accuracy", share
 
 
+def refitted(seed: int) -> Found:
+    """Move only the averages, as above, then fit the best head again."""
+    for backbone in BOTH:
+        load = loading(backbone, seed)
+        options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": seed}
+        model, loaders, _ = adapt(load, backbone.name, "all", mode=train_mode, **options)
+        train = extract_features(model, load(augment=False).train, get_device())
+        head_of(model).load_state_dict(best_head(train, 2).state_dict())
+        share = right(model, loaders).float().mean().item()
+        yield f"rate 0, head again, {backbone.title}", "accuracy", share
+
+
 def kept(model: nn.Module) -> dict[str, Tensor]:
     """Copy the averages that BatchNorm keeps."""
     return {name: value.clone() for name, value in model.named_buffers()}
@@ -327,5 +339,6 @@ GROUPS = [
     Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_RUNGS)),
     Group(ANTS, "rates", rates, seeds=2),
     Group(ANTS, "averages", averages, seeds=3),
+    Group(ANTS, "refitted", refitted, seeds=3),
     Group(ANTS, "ladder_time", ladder_time, seeds=3),
 ]

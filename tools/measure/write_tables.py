@@ -329,7 +329,9 @@ def original_lines(tasks: dict[str, str]) -> list[str]:
                 r"\d\.\d{3}", lambda m: f"{100 * float(m[0]):.1f}", found["accuracy at the end"]
             )
             share = re.sub(r"^([\d.]+)", "\\1\N{NO-BREAK SPACE}%", share)
-            rows.append([title, said, share, f"{float(found['s in all'].split()[0]):.0f} s", found["seeds"]])
+            rows.append(
+                [title, said, share, f"{float(found['s in all'].split()[0]):.0f} s", found["seeds"]]
+            )
     note = (
         "*Photographs, the embedded ResNet-18. The original's settings ran with its own loops, "
         "repaired only so far that they run. Accuracy of the last epoch, mean over the seeds with "
