@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import extract_features
+import measure_growth
 import numpy as np
 import pytest
 import torch
 from conftest import save_picture
+from shards import read_features, read_manifest
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -22,10 +25,6 @@ from helpers.training import fit
 
 ROOT = Path(__file__).parent.parent
 TOOL = ROOT / "tools" / "extract" / "extract_features.py"
-sys.path.insert(0, str(TOOL.parent))
-import extract_features  # noqa: E402
-import measure_growth  # noqa: E402
-from shards import read_features, read_manifest  # noqa: E402
 
 LITE0 = ["--backbone", "tf_efficientnet_lite0", "--size", "64", "--batch-size", "3"]
 SMALL = ["--backbone", "resnet18", "--size", "32", "--batch-size", "3", "--shard-size", "4"]

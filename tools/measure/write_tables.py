@@ -78,6 +78,18 @@ class Column(NamedTuple):
     write: Callable[[dict[int, float]], str] = percent
 
 
+def how_many(seeds: dict[str, set[int]]) -> str:
+    """Say how many seeds the means of each edition are made of."""
+    counts = {name: " or ".join(map(str, sorted(found))) for name, found in seeds.items()}
+    if not any(counts.values()):
+        return "Nothing here is random: one run each."
+    if len(set(counts.values()) - {""}) == 1:
+        over = f"{max(counts.values())} seeds"
+    else:
+        over = f"{counts['photos']} seeds on photographs and {counts['rendered']} on renders"
+    return f"The mean over {over}, with the lowest and the highest."
+
+
 class Box(NamedTuple):
     """A box: a row for each run, which a phone has room for, and a column for each edition."""
 
@@ -88,18 +100,16 @@ class Box(NamedTuple):
 
     def lines(self, runs: Runs) -> list[str]:
         """Write the table and the line below it, which says how many seeds there were."""
-        body, seeds = [], set()
+        body, seeds = [], {column.edition: set() for column in self.columns}
         for title, run in self.runs.items():
             cells = []
             for column in self.columns:
                 values = runs.values(self.pictures, column.edition, run, column.measure)
                 cells.append(column.write(values) if values else "–")
-                if len(set(values.values())) > 1:  # others have nothing that is drawn
-                    seeds.add(len(values))
+                if len(set(values.values())) > 1:  # others have nothing random
+                    seeds[column.edition].add(len(values))
             body.append([title, *cells])
-        counts = " or ".join(map(str, sorted(seeds, reverse=True)))
-        drawn = f"The mean over {counts} seeds, with the lowest and the highest."
-        note = f"*{self.about} {drawn if seeds else 'Nothing is drawn: one run each.'}*"
+        note = f"*{self.about} {how_many(seeds)}*"
         return [*table(["", *(column.title for column in self.columns)], body), "", note]
 
 
@@ -109,6 +119,7 @@ REPORTED = [
 ]
 ON = "200 rendered test pictures; 153 photographs for validation, at the last epoch."
 FEATURES = [Column("rendered, test", "rendered", TEST), Column("photographs", "photos", VAL)]
+NETWORKS = "The embedded ResNet-18, 96 px; Lite0, 160 px."
 ON_FEATURES = "200 rendered test pictures; 153 photographs for validation."
 BOXES = {
     "saw-features": Box(
@@ -234,7 +245,7 @@ BOXES = {
             for method in ("neighbors", "head")
         },
         FEATURES,
-        ON_FEATURES,
+        f"{NETWORKS} {ON_FEATURES}",
     ),
     "saw-labels": Box(
         ANTS,
@@ -245,7 +256,7 @@ BOXES = {
         }
         | {f"{name}, all 244": f"head, {name}" for name in ("ResNet-18", "Lite0")},
         FEATURES,
-        f"Each seed draws other labelled pictures. {ON_FEATURES}",
+        f"Each seed draws other labeled pictures. {NETWORKS} {ON_FEATURES}",
     ),
     "saw-sizes": Box(
         ANTS,
@@ -270,31 +281,33 @@ BOXES = {
                 "all, training mode": f"all, batch statistics, {title}",
                 "all, without the head first": f"all, new head, {title}",
             },
-            [*REPORTED, Column("time of an epoch", "rendered", "passes", times)],
-            f"{about} {ON} Time: of an epoch on a CPU, as multiples of one forward pass over the "
-            "same pictures.",
+            [*REPORTED, Column("time of a step", "rendered", "passes", times)],
+            f"{about} {ON} Time: of a training step on a CPU, as a multiple of its forward pass.",
         )
         for name, title, about in (
-            ("resnet18", "ResNet-18", "ResNet-18, 96 px."),
+            ("resnet18", "ResNet-18", "The embedded ResNet-18, 96 px."),
             ("lite0", "Lite0", "Lite0, 160 px."),
         )
     },
     "saw-averages": Box(
         ANTS,
         {
-            f"{name}, {said}": f"{run}, averages {averages}, {name}"
+            f"{name}, {said}": f"{run}, {name}"
             for name in ("ResNet-18", "Lite0")
-            for said, run, averages in (
-                ("only averages moved", "rate 0", "as it is"),
-                ("trained", "all", "as it is"),
-                ("trained, old averages back", "all", "pretraining"),
+            for said, run in (
+                ("only averages moved", "rate 0, averages as it is"),
+                ("the same, of whole pictures", "rate 0, averages whole pictures"),
+                ("only averages moved, head fitted again", "rate 0, head again"),
+                ("trained", "all, averages as it is"),
+                ("trained, old averages back", "all, averages pretraining"),
             )
         },
         [
             Column("rendered, test", "rendered", "accuracy"),
             Column("photographs", "photos", "accuracy"),
         ],
-        f"All of the network, BatchNorm in training mode, last epoch. {ON_FEATURES}",
+        f"BatchNorm in training mode, last epoch; the crops are others than those of the ladder. "
+        f"{ON_FEATURES}",
     ),
     "saw-shift": Box(
         ANTS,
@@ -306,7 +319,7 @@ BOXES = {
         [
             Column("photographs, validation", "photos", VAL),
         ],
-        "A head on features of 244 rendered pictures.",
+        f"A head on features of 244 rendered pictures, tested on 153 photographs. {NETWORKS}",
     ),
 }
 
@@ -328,10 +341,9 @@ def original_lines(tasks: dict[str, str]) -> list[str]:
             share = re.sub(
                 r"\d\.\d{3}", lambda m: f"{100 * float(m[0]):.1f}", found["accuracy at the end"]
             )
+            seconds = found["s in all"].split()[0]
             share = re.sub(r"^([\d.]+)", "\\1\N{NO-BREAK SPACE}%", share)
-            rows.append(
-                [title, said, share, f"{float(found['s in all'].split()[0]):.0f} s", found["seeds"]]
-            )
+            rows.append([title, said, share, f"{float(seconds):.0f} s", found["seeds"]])
     note = (
         "*Photographs, the embedded ResNet-18. The original's settings ran with its own loops, "
         "repaired only so far that they run. Accuracy of the last epoch, mean over the seeds with "
@@ -407,7 +419,7 @@ METHODS = {  # on photographs, of each backbone: a title, and the run without th
 }
 CHAPTERS = {"frozen, as in chapter 5": "frozen", "fine-tuned, as in chapter 4": "fine-tuned"}
 CHAPTERS |= {"from scratch": "from scratch"}
-RESULTS = {"photographs_ants": ANTS, "photographs_cifar10": TEN}
+RESULTS = {"photographs_ants": ANTS}
 
 
 def photographs(runs: Runs, pictures: str) -> list[list[str]]:
@@ -440,30 +452,22 @@ def span(values: dict[int, float]) -> str:
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
     plt.style.use(ROOT / "notebooks" / "matplotlibrc")
-    fig, axes = plt.subplots(2, 1, figsize=(5, 6), sharex=True)
-    for ax, pictures in zip(axes, (ANTS, TEN), strict=True):
+    size = (5, 0.7 + 2.7 * len(RESULTS))
+    fig, axes = plt.subplots(len(RESULTS), 1, figsize=size, sharex=True, squeeze=False)
+    for ax, pictures in zip(axes.flat, RESULTS.values(), strict=True):
         measure = LAST if pictures == ANTS else TEST
-        titles = [
-            t for t, r in METHODS.items() if runs.values(pictures, "photos", f"{r}, Lite0", measure)
-        ]
-        for color, backbone in enumerate(("ResNet-18", "Lite0")):
-            for place, title in enumerate(titles):
-                run = f"{METHODS[title]}, {backbone}"
-                values = list(runs.values(pictures, "photos", run, measure).values())
-                label = backbone if place == 0 else None
-                ax.plot(
-                    values,
-                    [place] * len(values),
-                    "os"[color],
-                    color=f"C{color}",
-                    alpha=0.6,
-                    label=label,
-                )
-        ax.set_yticks(range(len(titles)), titles)
+        for backbone, color, marker in (("ResNet-18", "C0", "o"), ("Lite0", "C1", "s")):
+            points = [
+                (value, place)
+                for place, run in enumerate(METHODS.values())
+                for value in runs.values(pictures, "photos", f"{run}, {backbone}", measure).values()
+            ]
+            ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=backbone)
+        ax.set_yticks(range(len(METHODS)), METHODS)
         ax.invert_yaxis()
         ax.set_title("ants and bees, validation" if pictures == ANTS else "CIFAR-10, test")
-    axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     fig.savefig(path, metadata={"Date": None})
 
 
