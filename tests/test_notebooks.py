@@ -5,6 +5,7 @@ import csv
 import inspect
 import re
 from pathlib import Path
+from statistics import mean
 
 import nbformat
 import pytest
@@ -213,3 +214,56 @@ def test_tables_and_boxes_hold_what_was_measured():
     for name, rows in tables.items():
         with (ROOT / "book" / f"{name}.csv").open(encoding="utf8") as file:
             assert list(csv.reader(file)) == rows, f"{name}.csv: write_tables.py"
+
+
+def measured(edition, run, measure):
+    """Return the values of all seeds of a run on ants and bees."""
+    found = write_tables.Runs().values(write_tables.ANTS, edition, run, measure)
+    return list(found.values())
+
+
+def test_what_chapter_six_says_of_the_labels_was_measured():
+    for edition, measure, ahead in (("rendered", "test", 20), ("photos", "validation", 17)):
+        (head,) = set(measured(edition, "head, ResNet-18", f"{measure} accuracy"))
+        few = measured(edition, "5 a class, Lite0", f"{measure} accuracy")
+        assert len(few) == 20 and mean(few) > head
+        assert sum(share > head for share in few) == ahead
+
+
+FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")
+
+
+def test_what_chapter_six_says_of_the_ladder_was_measured():
+    last = "last validation accuracy"
+    for rung in (*FIXED, "all, batch statistics", "normalization, batch statistics"):
+        against = f"{rung}, ResNet-18 ~ head, ResNet-18"
+        assert min(measured("photos", against, "p")) > 0.05, rung
+    for rung in FIXED:
+        assert min(measured("photos", f"{rung}, Lite0 ~ head, Lite0", "p")) > 0.05, rung
+        gain = mean(measured("photos", f"{rung}, Lite0", last)) - 0.9346
+        assert abs(gain) < 0.02, rung
+    spoiled = "all, batch statistics, Lite0"
+    assert max(measured("photos", f"{spoiled} ~ head, Lite0", "p")) < 0.05
+    assert mean(measured("photos", spoiled, last)) == pytest.approx(0.9346 - 0.09, abs=0.005)
+    rungs = ("head", "normalization", "low rank", "last stage", "all", "all, batch statistics")
+    means = [mean(measured("rendered", f"{rung}, ResNet-18", "test accuracy")) for rung in rungs]
+    assert means == sorted(means) and means[-1] - means[0] == pytest.approx(0.11, abs=0.005)
+
+
+def test_what_chapter_six_says_of_the_averages_was_measured():
+    for edition, head in (("rendered", 0.99), ("photos", 0.9346)):
+        runs = {
+            name: mean(measured(edition, f"{run}, Lite0", "accuracy"))
+            for name, run in (
+                ("moved", "rate 0, averages as it is"),
+                ("whole", "rate 0, averages whole pictures"),
+                ("again", "rate 0, head again"),
+                ("trained", "all, averages as it is"),
+                ("back", "all, averages pretraining"),
+            )
+        }
+        assert runs["moved"] <= runs["trained"] + 0.02
+        assert runs["whole"] < runs["moved"]
+        assert runs["back"] == pytest.approx(head, abs=0.01)
+        made_up = (runs["again"] - runs["moved"]) / (head - runs["moved"])
+        assert made_up > 0.9 if edition == "rendered" else 0.4 < made_up < 0.6
