@@ -230,6 +230,13 @@ def test_what_chapter_six_says_of_the_labels_was_measured():
         assert sum(share > head for share in few) == ahead
 
 
+def test_the_landing_page_quotes_the_results_on_photographs():
+    with (ROOT / "book" / "photographs_ants.csv").open(encoding="utf8") as file:
+        (row,) = (row for row in csv.reader(file) if row[0] == "Lite0: frozen, the best head")
+    welcome = (ROOT / "book" / "welcome.md").read_text("utf8")
+    assert f"frozen EfficientNet-Lite0 is right on {row[1].replace(chr(160), ' ')}," in welcome
+
+
 FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")
 
 
