@@ -413,9 +413,9 @@ METHODS = {  # on photographs, of each backbone: a title, and the run without th
     "BatchNorm's scale and shift": "normalization",
     "low-rank adapters": "low rank",
     "last stage": "last stage",
-    "head first, then all (LP-FT)": "all",
-    "the same, BatchNorm in training mode": "all, batch statistics",
-    "fine-tuned, with a new head": "all, new head",
+    "all, head first (LP-FT)": "all",
+    "the same, training mode": "all, batch statistics",
+    "all, with a new head": "all, new head",
 }
 CHAPTERS = {"frozen, as in chapter 5": "frozen", "fine-tuned, as in chapter 4": "fine-tuned"}
 CHAPTERS |= {"from scratch": "from scratch"}
