@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from functools import partial
 
 import groups
 import groups_backbones
@@ -14,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import ladder
+from helpers import data, ladder
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
@@ -107,3 +108,23 @@ def test_the_nearest_neighbors_are_those_of_scikit_learn():
 def test_every_rung_of_the_ladder_is_one_that_can_be_trained():
     rungs = {way.rung for way in groups_backbones.LADDER.values()}
     assert rungs == set(ladder.RUNGS)
+
+
+def test_rates_are_tried_on_training_pictures_that_were_not_learned_from():
+    load = partial(data.ants_bees, edition="rendered", size=32)
+    whole = load(augment=False)
+    loaders = groups_backbones.all_but_a_quarter(load, seed=0)
+    learned, apart = (set(part.dataset.indices) for part in (loaders.train, loaders.val))
+    assert learned | apart == set(range(len(whole.train.dataset))) and not learned & apart
+    assert [loaders.val.dataset[i][1] for i in range(len(apart))].count(0) == len(apart) // 2
+    first = min(apart)
+    place = loaders.val.dataset.indices.index(first)
+    assert torch.equal(loaders.val.dataset[place][0], whole.train.dataset[first][0])  # not cropped
+    other = groups_backbones.all_but_a_quarter(load, seed=1)
+    assert set(other.val.dataset.indices) != apart
+
+
+def test_some_pictures_are_as_many_of_each_class():
+    test = data.cifar10(edition="rendered").test
+    labels = [label for _, label in groups_backbones.some(test, 50).dataset]
+    assert [labels.count(label) for label in range(10)] == [5] * 10

@@ -28,6 +28,7 @@ LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
 NEIGHBORS = 5
 CPU = torch.device("cpu")
+WITH_BEST_HEAD = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0}  # what `adapt` begins with
 TIMED, TURNS = 4, 5  # batches, and how often each rung takes its turn
 
 
@@ -46,10 +47,15 @@ IMAGENET = Backbone("Lite0", LITE0, 160)
 BOTH = (TINY, IMAGENET)
 
 
+def statistics(backbone: Backbone) -> dict[str, data.RGB]:
+    """Return what its pictures are normalized with."""
+    return data.statistics(build(backbone.name, 2, weights=None))
+
+
 def loading(backbone: Backbone, seed: int = 0, **options) -> partial:
     """Return what loads ants and bees for a backbone."""
-    statistics = data.statistics(build(backbone.name, 2, weights=None))
-    return partial(data.ants_bees, size=backbone.size, seed=seed, **statistics, **options)
+    options |= {"size": backbone.size, "seed": seed}
+    return partial(data.ants_bees, **statistics(backbone), **options)
 
 
 def features(backbone: Backbone, **options) -> dict[str, TensorDataset]:
@@ -188,7 +194,7 @@ def climb(
         options["head_lr"] = lr if head_first else 1e-3
         load, run = loading(backbone, seed), f"{title}, {backbone.title}"
         if rung == "head":
-            options |= {"num_epochs": 1, "head_lr": 0.0}  # it is the best one already
+            options |= WITH_BEST_HEAD
         model, loaders, history = adapt(load, backbone.name, rung, **options)
         found += numbers(run, model, loaders, history, start)
         found.append((run, "right", right(model, loaders)))
@@ -226,13 +232,11 @@ def all_but_a_quarter(
 
 def loading_ten(backbone: Backbone, seed: int) -> Callable[..., data.Loaders]:
     """Return what loads a thousand pictures of ten classes, and parts of the others to look at."""
-    statistics = data.statistics(build(backbone.name, 2, weights=None))
-    size = 64 if backbone is TINY else 96
+    options = {"num_train": 1000, "batch_size": 20, "seed": seed, **statistics(backbone)}
+    options["size"] = 64 if backbone is TINY else 96
 
     def load(augment: bool = True) -> data.Loaders:
-        loaders = data.cifar10(
-            size=size, augment=augment, num_train=1000, batch_size=20, seed=seed, **statistics
-        )
+        loaders = data.cifar10(augment=augment, **options)
         return loaders._replace(
             val=some(loaders.val, 500),
             test=some(loaders.test, min(2000, len(loaders.test.dataset))),
@@ -260,7 +264,6 @@ def ladder_time(seed: int) -> Found:
         seconds = {rung: [] for rung in ("forward", *models)}
         for rung, model in models.items():
             train_only(model, rung)
-            fixed_statistics(model)
         for network in (frozen.eval(), *models.values()):
             network.to(memory_format=torch.channels_last)
         for _ in range(TURNS):
@@ -290,8 +293,7 @@ def averages(seed: int) -> Found:
         _, resnet18_lr, lite0_lr, *_ = LADDER["all"]
         best = resnet18_lr if backbone is TINY else lite0_lr
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
-            options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": seed}
-            model, loaders, _ = adapt(load, backbone.name, "all", **options)  # with its best head
+            model, loaders, _ = adapt(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
             pretrained = kept(model)
             optimizer = AdamW(model.parameters(), lr=lr)
             scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
@@ -312,8 +314,8 @@ def refitted(seed: int) -> Found:
     """Move only the averages, as above, then fit the best head again."""
     for backbone in BOTH:
         load = loading(backbone, seed)
-        options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": seed}
-        model, loaders, _ = adapt(load, backbone.name, "all", mode=train_mode, **options)
+        options = {"mode": train_mode, "seed": seed, **WITH_BEST_HEAD}
+        model, loaders, _ = adapt(load, backbone.name, "all", **options)
         train = extract_features(model, load(augment=False).train, get_device())
         head_of(model).load_state_dict(best_head(train, 2).state_dict())
         share = right(model, loaders).float().mean().item()
@@ -325,16 +327,14 @@ def kept(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.named_buffers()}
 
 
-ladder_resnet18 = partial(climb, TINY)
-ladder_lite0 = partial(climb, IMAGENET)
 GROUPS = [
     Group(ANTS, "kinds", kinds),
     Group(ANTS, "old_head", old_head, seeds=1),
     Group(ANTS, "labels", labels, seeds=20),
     Group(ANTS, "sizes", sizes, seeds=1),
     Group(ANTS, "shift", shift, seeds=1),
-    Group(ANTS, "ladder_resnet18", ladder_resnet18),
-    Group(ANTS, "ladder_lite0", ladder_lite0),
+    Group(ANTS, "ladder_resnet18", partial(climb, TINY)),
+    Group(ANTS, "ladder_lite0", partial(climb, IMAGENET)),
     Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_RUNGS)),
     Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_RUNGS)),
     Group(ANTS, "rates", rates, seeds=2),

@@ -10,7 +10,7 @@ are replaced; what follows in the box stays.
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,12 +113,20 @@ class Box(NamedTuple):
         return [*table(["", *(column.title for column in self.columns)], body), "", note]
 
 
+def each(backbones: Iterable[str], runs: dict[str, str]) -> dict[str, str]:
+    """Return the runs of each backbone: titles begin with its name, runs end with it."""
+    return {
+        f"{name}, {title}": f"{run}, {name}" for name in backbones for title, run in runs.items()
+    }
+
+
 REPORTED = [
     Column("rendered, test", "rendered", TEST),
     Column("photographs, last epoch", "photos", LAST),
 ]
 ON = "200 rendered test pictures; 153 photographs for validation, at the last epoch."
 FEATURES = [Column("rendered, test", "rendered", TEST), Column("photographs", "photos", VAL)]
+BACKBONES = ("ResNet-18", "Lite0")
 NETWORKS = "The embedded ResNet-18, 96 px; Lite0, 160 px."
 ON_FEATURES = "200 rendered test pictures; 153 photographs for validation."
 BOXES = {
@@ -239,32 +247,22 @@ BOXES = {
     ),
     "saw-kinds": Box(
         ANTS,
-        {
-            f"{name}, {method}": f"{method}, {name}"
-            for name in ("random", "ResNet-18", "Lite0")
-            for method in ("neighbors", "head")
-        },
+        each(("random", *BACKBONES), {"neighbors": "neighbors", "head": "head"}),
         FEATURES,
         f"{NETWORKS} {ON_FEATURES}",
     ),
     "saw-labels": Box(
         ANTS,
-        {
-            f"{name}, {count} a class": f"{count} a class, {name}"
-            for name in ("ResNet-18", "Lite0")
-            for count in (1, 2, 5, 10, 20)
-        }
-        | {f"{name}, all 244": f"head, {name}" for name in ("ResNet-18", "Lite0")},
+        each(
+            BACKBONES,
+            {f"{n} a class": f"{n} a class" for n in (1, 2, 5, 10, 20)} | {"all 244": "head"},
+        ),
         FEATURES,
         f"Each seed draws other labeled pictures. {NETWORKS} {ON_FEATURES}",
     ),
     "saw-sizes": Box(
         ANTS,
-        {
-            f"{name}, {size} px": f"{size} px, {name}"
-            for name in ("ResNet-18", "Lite0")
-            for size in (64, 96, 128, 160, 224)
-        },
+        each(BACKBONES, {f"{size} px": f"{size} px" for size in (64, 96, 128, 160, 224)}),
         FEATURES,
         ON_FEATURES,
     ),
@@ -291,17 +289,16 @@ BOXES = {
     },
     "saw-averages": Box(
         ANTS,
-        {
-            f"{name}, {said}": f"{run}, {name}"
-            for name in ("ResNet-18", "Lite0")
-            for said, run in (
-                ("only averages moved", "rate 0, averages as it is"),
-                ("the same, of whole pictures", "rate 0, averages whole pictures"),
-                ("only averages moved, head fitted again", "rate 0, head again"),
-                ("trained", "all, averages as it is"),
-                ("trained, old averages back", "all, averages pretraining"),
-            )
-        },
+        each(
+            BACKBONES,
+            {
+                "only averages moved": "rate 0, averages as it is",
+                "the same, of whole pictures": "rate 0, averages whole pictures",
+                "only averages moved, head fitted again": "rate 0, head again",
+                "trained": "all, averages as it is",
+                "trained, old averages back": "all, averages pretraining",
+            },
+        ),
         [
             Column("rendered, test", "rendered", "accuracy"),
             Column("photographs", "photos", "accuracy"),
@@ -311,14 +308,8 @@ BOXES = {
     ),
     "saw-shift": Box(
         ANTS,
-        {
-            f"{name}, {said}": f"from {kind}, {name}"
-            for name in ("ResNet-18", "Lite0")
-            for said, kind in (("renders to photographs", "renders"),)
-        },
-        [
-            Column("photographs, validation", "photos", VAL),
-        ],
+        each(BACKBONES, {"renders to photographs": "from renders"}),
+        [Column("photographs, validation", "photos", VAL)],
         f"A head on features of 244 rendered pictures, tested on 153 photographs. {NETWORKS}",
     ),
 }
@@ -426,7 +417,7 @@ def photographs(runs: Runs, pictures: str) -> list[list[str]]:
     """Return a table of the page about the photographs: each backbone, each way to train it."""
     measure, num_pictures = (LAST, 153) if pictures == ANTS else (TEST, 2000)
     rows = [["", "accuracy", "95 % interval", "p, against the head"]]
-    for backbone in ("ResNet-18", "Lite0"):
+    for backbone in BACKBONES:
         more = CHAPTERS if (pictures, backbone) == (ANTS, "ResNet-18") else {}
         named = {title: f"{run}, {backbone}" for title, run in METHODS.items()}
         for title, run in (named | more).items():
@@ -456,7 +447,7 @@ def plot(runs: Runs, path: Path) -> None:
     fig, axes = plt.subplots(len(RESULTS), 1, figsize=size, sharex=True, squeeze=False)
     for ax, pictures in zip(axes.flat, RESULTS.values(), strict=True):
         measure = LAST if pictures == ANTS else TEST
-        for backbone, color, marker in (("ResNet-18", "C0", "o"), ("Lite0", "C1", "s")):
+        for backbone, color, marker in zip(BACKBONES, ("C0", "C1"), "os", strict=True):
             points = [
                 (value, place)
                 for place, run in enumerate(METHODS.values())
