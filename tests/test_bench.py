@@ -207,6 +207,9 @@ def test_one_contestant_of_one_work_can_be_asked_for(arguments):
     arguments.work, arguments.contestant = "fine-tuned-lite0", "this book"
     ((contestant, work),) = run.available(arguments)
     assert (contestant.script, work) == ("book_lite0.py", "fine-tuned-lite0")
+    arguments.contestant = "fastai, 96 px"
+    with pytest.raises(SystemExit, match="fastai, 96 px takes no part in fine-tuned-lite0"):
+        run.available(arguments)
 
 
 def test_every_contestant_and_every_work_has_its_place_in_the_figure():

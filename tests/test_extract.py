@@ -335,7 +335,7 @@ def test_files_that_are_no_pictures_are_named_and_all_else_is_done(
     out, content = tmp_path / "out", (pictures / "a" / "01.png").read_bytes()
     (pictures / "a" / "01.png").write_bytes(content[:500])
     (pictures / "b" / "13.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="2 pictures can't be used") as error:
+    with pytest.raises(ValueError, match="files that are no pictures: 2") as error:
         extract(pictures, out, *SMALL)
     for text in (str(error.value), capsys.readouterr().err):
         assert "01.png: damaged" in text and "13.png: an empty file" in text
@@ -403,7 +403,7 @@ def test_where_nothing_was_extracted_it_is_said(tmp_path):
 def test_nothing_is_cut_into_nothing(option, tmp_path, pictures, capsys):
     with pytest.raises(SystemExit):
         extract(pictures, tmp_path / "out", option, "0")
-    assert "are 1 at least" in capsys.readouterr().err
+    assert "--batch-size and --shard-size 1" in capsys.readouterr().err
 
 
 def test_times_are_written_in_words():
@@ -438,3 +438,24 @@ def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
 def test_one_processor_decodes_at_some_rate(tmp_path):
     measure_growth.make_pictures(tmp_path / "pictures", 4)
     assert measure_growth.decoding_rate(tmp_path / "pictures", 4) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["PICTURES", "PICTURES/features"], "lies in"),
+        (["PICTURES", "FILE"], "is a file: give a folder"),
+        (["PICTURES", "OUT", "--size", "1"], "--size is 32 at least"),
+        (["PICTURES", "OUT", "--workers", "-1"], "--workers 0"),
+        (["nowhere", "OUT"], "extract_features: "),
+        (["PICTURES", "OUT", "--backbone", "nosuch"], "extract_features: Unknown model"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_and_leaves_nothing(arguments, told, tmp_path, pictures):
+    (tmp_path / "a.txt").touch()
+    places = {"PICTURES": pictures, "FILE": tmp_path / "a.txt", "OUT": tmp_path / "out"}
+    for name, place in places.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    done = subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True)
+    assert done.returncode and told in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists() and not (pictures / "features").exists()

@@ -209,8 +209,8 @@ def test_tables_and_boxes_hold_what_was_measured():
         found += re.findall(r":name: (saw-[\w-]+)", text)
     assert set(found) == lines.keys()
     tables = {"renders": write_tables.renders(runs)}
-    for name, pictures in write_tables.RESULTS.items():
-        tables[name] = write_tables.photographs(runs, pictures)
+    for name, result in write_tables.RESULTS.items():
+        tables[name] = write_tables.photographs(runs, result)
     for name, rows in tables.items():
         with (ROOT / "book" / f"{name}.csv").open(encoding="utf8") as file:
             assert list(csv.reader(file)) == rows, f"{name}.csv: write_tables.py"
@@ -231,10 +231,10 @@ def test_what_chapter_six_says_of_the_labels_was_measured():
 
 
 def test_the_landing_page_quotes_the_results_on_photographs():
-    with (ROOT / "book" / "photographs_ants.csv").open(encoding="utf8") as file:
-        (row,) = (row for row in csv.reader(file) if row[0] == "Lite0: frozen, the best head")
+    with (ROOT / "book" / "photographs_ants_lite0.csv").open(encoding="utf8") as file:
+        (row,) = (row for row in csv.reader(file) if row[0] == "head")
     welcome = (ROOT / "book" / "welcome.md").read_text("utf8")
-    assert f"frozen EfficientNet-Lite0 is right on {row[1].replace(chr(160), ' ')}," in welcome
+    assert f"frozen network from ImageNet is right on {row[1].replace(chr(160), ' ')}," in welcome
 
 
 FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")

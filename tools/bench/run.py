@@ -108,17 +108,17 @@ def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.
     )
 
 
-def run_bare(seed: int, args: argparse.Namespace) -> None:
-    """Measure the machine's own rate with each backbone, size and batch of this seed's runs."""
+def run_bare(args: argparse.Namespace) -> None:
+    """Measure the machine's own rate with each backbone, size and batch of the first seed's runs."""
     records = read(args.raw)
     settings = {
         (record["backbone"], record["end"]["size"], record["end"]["batch_size"])
         for record in records
-        if record["work"] != "bare" and record["seed"] == seed
+        if record["work"] != "bare" and record["seed"] == 0
     }
     for backbone, size, batch_size in sorted(settings):
         key = {"work": "bare", "backbone": backbone, "size": size, "batch_size": batch_size}
-        key |= {"seed": seed, "threads": args.threads}
+        key |= {"seed": 0, "threads": args.threads}
         if is_there(records, **key):
             continue
         arguments = ["--backbone", backbone, "--size", str(size), "--batch-size", str(batch_size)]
@@ -139,7 +139,10 @@ def available(args: argparse.Namespace) -> list[tuple[Contestant, str]]:
     if "cifar10" in works and not (args.cifar10 / "cifar-10-batches-py").is_dir():
         print("left out: CIFAR-10, which `make data` brings", file=sys.stderr)
         works.remove("cifar10")
-    return [(c, work) for work in works for c in contestants if work in c.works]
+    pairs = [(c, work) for work in works for c in contestants if work in c.works]
+    if not pairs:
+        raise SystemExit(f"nothing to run: {args.contestant} takes no part in {args.work}")
+    return pairs
 
 
 def run_all(args: argparse.Namespace) -> int:
@@ -155,7 +158,7 @@ def run_all(args: argparse.Namespace) -> int:
                 print(f"failed: {error}", file=sys.stderr, flush=True)
                 failed += 1
         if seed == 0:
-            run_bare(seed, args)
+            run_bare(args)
     return failed
 
 

@@ -108,8 +108,8 @@ def extract_shards(
             np.save(file, np.concatenate(features))
     if unusable:
         raise ValueError(
-            f"{len(unusable)} pictures can't be used, remove or replace them:\n"
-            + name_some(unusable, separator="\n")
+            f"files that are no pictures: {len(unusable)}. Replace them; if you remove them, the "
+            f"shards after them are computed anew.\n" + name_some(unusable, separator="\n")
         )
 
 
@@ -135,15 +135,20 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Extract the features of many pictures.")
     parser.add_argument("pictures", type=Path, help="a folder with a folder for each class")
     parser.add_argument("out", type=Path, help="the folder to write into")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="as of models.build")
-    parser.add_argument("--weights", default="pretrained", help="or a file of weights")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="a name, %(default)s")
+    parser.add_argument("--weights", default="pretrained", help="a file, or %(default)s")
     parser.add_argument("--size", type=int, default=160, help="pixels a side, %(default)s")
     parser.add_argument("--batch-size", type=int, default=64, help="%(default)s")
     parser.add_argument("--shard-size", type=int, default=1024, help="pictures, %(default)s")
-    parser.add_argument("--workers", type=int, default=0, help="a process has, to decode")
+    parser.add_argument("--workers", type=int, default=0, help="that decode, %(default)s")
     args = parser.parse_args(arguments)
-    if min(args.size, args.batch_size, args.shard_size) < 1:
-        parser.error("--size, --batch-size and --shard-size are 1 at least")
+    args.pictures, args.out = args.pictures.expanduser(), args.out.expanduser()
+    if args.size < 32 or min(args.batch_size, args.shard_size) < 1 or args.workers < 0:
+        parser.error("--size is 32 at least, --batch-size and --shard-size 1, --workers 0")
+    if args.out.resolve().is_relative_to(args.pictures.resolve()):
+        parser.error(f"{args.out} lies in {args.pictures}: give a folder outside")
+    if args.out.exists() and not args.out.is_dir():
+        parser.error(f"{args.out} is a file: give a folder")
     return args
 
 
@@ -154,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = own_device()
     model = build(args.backbone, 2, weights=args.weights, freeze=True).to(device)
-    listing = list_parts(args.pictures.expanduser())
+    listing = list_parts(args.pictures)
     manifest = make_manifest(settings_of(model, args, device), listing, args.shard_size)
     args.out.mkdir(parents=True, exist_ok=True)
     refuse_others(args.out, manifest)
@@ -187,4 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     # With SIGTERM torchrun and Slurm end a process; as an exception it removes what is unfinished.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("this process was asked to end (SIGTERM)"))
-    main()
+    try:
+        main()
+    except (OSError, ValueError, RuntimeError) as error:
+        if "RANK" in os.environ:  # torchrun wants to see it
+            raise
+        sys.exit(f"extract_features: {error}")

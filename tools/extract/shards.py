@@ -32,8 +32,8 @@ def make_manifest(settings: dict, listing: Listing, shard_size: int) -> dict:
         part = slice(start, start + shard_size)
         key = hashlib.sha256(json.dumps([settings, names[part], sizes[part]]).encode())
         shards.append(f"shard-{len(shards):05}-{key.hexdigest()[:12]}.npy")
-    manifest = {"settings": settings | {"shard size": shard_size}, "shards": shards}
-    manifest |= {"class names": listing.class_names, "labels": listing.labels, "names": names}
+    settings = settings | {"shard size": shard_size, "class names": listing.class_names}
+    manifest = {"settings": settings, "shards": shards, "labels": listing.labels, "names": names}
     return json.loads(json.dumps(manifest))  # as it is read back
 
 

@@ -127,6 +127,16 @@ REPORTED = [
 ON = "200 rendered test pictures; 153 photographs for validation, at the last epoch."
 FEATURES = [Column("rendered, test", "rendered", TEST), Column("photographs", "photos", VAL)]
 BACKBONES = ("ResNet-18", "Lite0")
+RUNGS = {  # the ladder's: a title, and the run without the backbone's name
+    "head": "head",
+    "normalization": "normalization",
+    "normalization, training mode": "normalization, batch statistics",
+    "low rank": "low rank",
+    "last stage": "last stage",
+    "all": "all",
+    "all, training mode": "all, batch statistics",
+    "all, without the head first": "all, new head",
+}
 NETWORKS = "The embedded ResNet-18, 96 px; Lite0, 160 px."
 ON_FEATURES = "200 rendered test pictures; 153 photographs for validation."
 BOXES = {
@@ -237,13 +247,8 @@ BOXES = {
             for title, name in (("ant or bee", "two"), ("of all 1,000", "thousand"))
             for size in (160, 224)
         },
-        [
-            Column("rendered, validation", "rendered", VAL),
-            Column("rendered, test", "rendered", TEST),
-            Column("photographs", "photos", VAL),
-        ],
-        "Lite0 with ImageNet's head, nothing trained; 153 validation pictures of each kind, 200 "
-        "rendered test pictures.",
+        FEATURES,
+        f"Lite0 with ImageNet's head, nothing trained. {ON_FEATURES}",
     ),
     "saw-kinds": Box(
         ANTS,
@@ -269,17 +274,12 @@ BOXES = {
     **{
         f"saw-ladder-{name}": Box(
             ANTS,
-            {
-                "head": f"head, {title}",
-                "normalization": f"normalization, {title}",
-                "normalization, training mode": f"normalization, batch statistics, {title}",
-                "low rank": f"low rank, {title}",
-                "last stage": f"last stage, {title}",
-                "all": f"all, {title}",
-                "all, training mode": f"all, batch statistics, {title}",
-                "all, without the head first": f"all, new head, {title}",
-            },
-            [*REPORTED, Column("time of a step", "rendered", "passes", times)],
+            {rung: f"{run}, {title}" for rung, run in RUNGS.items()},
+            [
+                Column("renders", "rendered", TEST),
+                Column("photographs", "photos", LAST),
+                Column("step", "rendered", "passes", times),
+            ],
             f"{about} {ON} Time: of a training step on a CPU, as a multiple of its forward pass.",
         )
         for name, title, about in (
@@ -399,66 +399,69 @@ def renders(runs: Runs) -> list[list[str]]:
     return rows
 
 
-METHODS = {  # on photographs, of each backbone: a title, and the run without the backbone's name
-    "frozen, the best head": "head",
-    "BatchNorm's scale and shift": "normalization",
-    "low-rank adapters": "low rank",
-    "last stage": "last stage",
-    "all, head first (LP-FT)": "all",
-    "the same, training mode": "all, batch statistics",
-    "all, with a new head": "all, new head",
-}
 CHAPTERS = {"frozen, as in chapter 5": "frozen", "fine-tuned, as in chapter 4": "fine-tuned"}
 CHAPTERS |= {"from scratch": "from scratch"}
-RESULTS = {"photographs_ants": ANTS}
 
 
-def photographs(runs: Runs, pictures: str) -> list[list[str]]:
-    """Return a table of the page about the photographs: each backbone, each way to train it."""
-    measure, num_pictures = (LAST, 153) if pictures == ANTS else (TEST, 2000)
-    rows = [["", "accuracy", "95 % interval", "p, against the head"]]
-    for backbone in BACKBONES:
-        more = CHAPTERS if (pictures, backbone) == (ANTS, "ResNet-18") else {}
-        named = {title: f"{run}, {backbone}" for title, run in METHODS.items()}
-        for title, run in (named | more).items():
-            values = runs.values(pictures, "photos", run, measure)
-            if values:
-                p = runs.values(pictures, "photos", f"{run} ~ head, {backbone}", "p")
-                mean = sum(values.values()) / len(values)
-                interval = "{:.1f}–{:.1f}".format(
-                    *(100 * end for end in accuracy_interval(mean, num_pictures))
-                )
-                row = [f"{backbone}: {title}", percent(values), interval]
-                rows.append([*row, span(p) if p else "–"])
+class Result(NamedTuple):
+    """A table of the page about the photographs."""
+
+    pictures: str
+    backbone: str
+    measure: str
+    num_pictures: int
+    more: dict[str, str]  # runs that have no backbone's name
+
+
+RESULTS = {
+    "photographs_ants_resnet18": Result(ANTS, "ResNet-18", LAST, 153, CHAPTERS),
+    "photographs_ants_lite0": Result(ANTS, "Lite0", LAST, 153, {}),
+    "photographs_cifar10_resnet18": Result(TEN, "ResNet-18", TEST, 2000, {}),
+    "photographs_cifar10_lite0": Result(TEN, "Lite0", TEST, 2000, {}),
+}
+
+
+def photographs(runs: Runs, result: Result) -> list[list[str]]:
+    """Return a table of the page about the photographs: each way to train a backbone."""
+    rows = [["", "accuracy", "95 % interval", "p", "seeds"]]
+    named = {title: f"{run}, {result.backbone}" for title, run in RUNGS.items()}
+    for title, run in (named | result.more).items():
+        values = runs.values(result.pictures, "photos", run, result.measure)
+        if values:
+            p = runs.values(result.pictures, "photos", f"{run} ~ head, {result.backbone}", "p")
+            mean = sum(values.values()) / len(values)
+            low, high = accuracy_interval(mean, result.num_pictures)
+            row = [title, percent(values), f"{100 * low:.1f}–{100 * high:.1f}"]
+            rows.append([*row, span(p) if p else "–", str(len(values))])
     return rows
 
 
 def span(values: dict[int, float]) -> str:
-    """Write the smallest and the largest p: "0.34–1.00", or "0.002–0.019"."""
+    """Write the smallest and the largest p: "0.34–1.00", "< 0.01–0.02", or "< 0.01"."""
     low, high = min(values.values()), max(values.values())
-    digits = 2 if low >= 0.01 else 3
-    return f"{low:.{digits}f}–{high:.{digits}f}"
+    if high < 0.01:
+        return "< 0.01"
+    return f"< 0.01–{high:.2f}" if low < 0.01 else f"{low:.2f}–{high:.2f}"
 
 
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
     plt.style.use(ROOT / "notebooks" / "matplotlibrc")
-    size = (5, 0.7 + 2.7 * len(RESULTS))
-    fig, axes = plt.subplots(len(RESULTS), 1, figsize=size, sharex=True, squeeze=False)
-    for ax, pictures in zip(axes.flat, RESULTS.values(), strict=True):
-        measure = LAST if pictures == ANTS else TEST
-        for backbone, color, marker in zip(BACKBONES, ("C0", "C1"), "os", strict=True):
-            points = [
-                (value, place)
-                for place, run in enumerate(METHODS.values())
-                for value in runs.values(pictures, "photos", f"{run}, {backbone}", measure).values()
-            ]
-            ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=backbone)
-        ax.set_yticks(range(len(METHODS)), METHODS)
-        ax.invert_yaxis()
-        ax.set_title("ants and bees, validation" if pictures == ANTS else "CIFAR-10, test")
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig, axes = plt.subplots(2, 1, figsize=(5, 6.2), sharex=True)
+    for result in RESULTS.values():
+        ax = axes[0] if result.pictures == ANTS else axes[1]
+        color, marker = ("C0", "o") if result.backbone == "ResNet-18" else ("C1", "s")
+        for place, run in enumerate(RUNGS.values()):
+            name = f"{run}, {result.backbone}"
+            values = list(runs.values(result.pictures, "photos", name, result.measure).values())
+            label = result.backbone if place == 0 else None
+            ax.plot(values, [place] * len(values), marker, color=color, alpha=0.6, label=label)
+        ax.set_yticks(range(len(RUNGS)), RUNGS)
+        ax.set_ylim(len(RUNGS) - 0.5, -0.5)
+    axes[0].set_title("ants and bees, validation")
+    axes[1].set_title("CIFAR-10, test")
+    axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     fig.savefig(path, metadata={"Date": None})
 
 
@@ -472,8 +475,8 @@ def main() -> None:
     """Write all of it."""
     runs = Runs()
     write(BOOK / "renders.csv", renders(runs))
-    for name, pictures in RESULTS.items():
-        write(BOOK / f"{name}.csv", photographs(runs, pictures))
+    for name, result in RESULTS.items():
+        write(BOOK / f"{name}.csv", photographs(runs, result))
     plot(runs, BOOK / "figures" / "photographs.svg")
     lines = all_lines(runs)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
