@@ -109,7 +109,7 @@ def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.
 
 
 def run_bare(args: argparse.Namespace) -> None:
-    """Measure the machine's own rate with each backbone, size and batch of the first seed's runs."""
+    """Measure the machine's own rate at each backbone, size and batch of the first seed."""
     records = read(args.raw)
     settings = {
         (record["backbone"], record["end"]["size"], record["end"]["batch_size"])
