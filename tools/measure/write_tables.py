@@ -423,7 +423,7 @@ RESULTS = {
 
 def photographs(runs: Runs, result: Result) -> list[list[str]]:
     """Return a table of the page about the photographs: each way to train a backbone."""
-    rows = [["", "accuracy", "95 % interval", "p", "seeds"]]
+    rows = [["", "accuracy", "95 % interval", "p"]]
     named = {title: f"{run}, {result.backbone}" for title, run in RUNGS.items()}
     for title, run in (named | result.more).items():
         values = runs.values(result.pictures, "photos", run, result.measure)
@@ -432,7 +432,7 @@ def photographs(runs: Runs, result: Result) -> list[list[str]]:
             mean = sum(values.values()) / len(values)
             low, high = accuracy_interval(mean, result.num_pictures)
             row = [title, percent(values), f"{100 * low:.1f}–{100 * high:.1f}"]
-            rows.append([*row, span(p) if p else "–", str(len(values))])
+            rows.append([*row, span(p) if p else "–"])
     return rows
 
 
@@ -447,17 +447,22 @@ def span(values: dict[int, float]) -> str:
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
     plt.style.use(ROOT / "notebooks" / "matplotlibrc")
-    fig, axes = plt.subplots(2, 1, figsize=(5, 6.2), sharex=True)
+    rows = {"height_ratios": (8, 6)}  # as many as there are rungs
+    fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=rows)
     for result in RESULTS.values():
         ax = axes[0] if result.pictures == ANTS else axes[1]
         color, marker = ("C0", "o") if result.backbone == "ResNet-18" else ("C1", "s")
-        for place, run in enumerate(RUNGS.values()):
-            name = f"{run}, {result.backbone}"
-            values = list(runs.values(result.pictures, "photos", name, result.measure).values())
-            label = result.backbone if place == 0 else None
-            ax.plot(values, [place] * len(values), marker, color=color, alpha=0.6, label=label)
-        ax.set_yticks(range(len(RUNGS)), RUNGS)
-        ax.set_ylim(len(RUNGS) - 0.5, -0.5)
+        found = {
+            title: runs.values(
+                result.pictures, "photos", f"{run}, {result.backbone}", result.measure
+            )
+            for title, run in RUNGS.items()
+        }
+        titles = [title for title in RUNGS if found[title]]
+        points = [(v, place) for place, t in enumerate(titles) for v in found[t].values()]
+        ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=result.backbone)
+        ax.set_yticks(range(len(titles)), titles)
+        ax.set_ylim(len(titles) - 0.5, -0.5)
     axes[0].set_title("ants and bees, validation")
     axes[1].set_title("CIFAR-10, test")
     axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
