@@ -270,7 +270,7 @@ def test_two_runs_at_once_write_the_same(tmp_path, expected, pictures):
         *read_manifest(out)["shards"],
     ]
     for found, wanted in zip(read(out), expected, strict=True):
-        assert torch.equal(found, wanted)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
