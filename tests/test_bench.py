@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import bare
+import book_averaged
 import book_lite0
 import groups_backbones
 import growth
@@ -278,6 +279,24 @@ def test_the_book_fine_tunes_lite0_as_chapter_6_does(rung, tiny_pictures):
     *_, history = adapt(load, protocol.LITE0, rung, num_epochs=2, lr=rate, head_lr=rate)
     found = [line["val_accuracy"] for line in epochs]
     assert found == pytest.approx(history.val_accuracy, abs=1e-4)
+
+
+def test_the_averaged_recipe_trains_and_evaluates_both_ways(tiny_pictures):
+    options = ["--data", str(tiny_pictures), "--task", "fine-tuned", "--epochs", "2"]
+    *epochs, end = run.python_lines(Path(sys.executable), "book_averaged.py", options, threads=1)
+    assert [line["pictures"] for line in epochs] == [9, 9]
+    assert 0 < end["setup_seconds"] < epochs[0]["seconds"] < epochs[1]["seconds"]
+    assert end["size"] == book_averaged.TRAIN_SIZE < book_averaged.SIZE
+
+
+def test_both_ways_is_the_mean_of_a_picture_and_its_mirror_image():
+    def lean(inputs):  # from left to right, and twice as sure
+        return torch.stack([inputs[:, 0, 0, 0], 2 * inputs[:, 0, 0, -1]], dim=1)
+
+    inputs = torch.randn(5, 3, 4, 4)
+    found = book_averaged.BothWays(lean)(inputs).exp()
+    ways = [lean(torch.tensor(x.copy())) for x in (inputs.numpy(), inputs.numpy()[..., ::-1])]
+    torch.testing.assert_close(found, sum(way.softmax(dim=1) for way in ways) / 2)
 
 
 def test_the_book_s_frozen_lite0_has_the_best_head(tiny_pictures):

@@ -37,6 +37,7 @@ TITLES = {
 }
 STYLES = {  # color, line and marker
     "this book": ("C0", "-", "o"),
+    "this book, averaged": ("C3", "--", "s"),
     "this book, normalization": ("C5", "-", "s"),
     "this book, Lite0": ("C5", "--", "s"),
     "fastai, 96 px": ("C1", "--", "^"),

@@ -53,6 +53,7 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = [
     Contestant("this book", "book.py", (*WITH_RESNET18, "cifar10")),
+    Contestant("this book, averaged", "book_averaged.py", ("fine-tuned",)),
     Contestant("this book", "book_lite0.py", WITH_LITE0[:1], ("--size", "192")),
     Contestant("this book", "book_lite0.py", WITH_LITE0[1:]),
     Contestant(
