@@ -26,6 +26,7 @@ def say_edition(app: Sphinx, config: Config) -> None:
     names = "; ".join(f"{asset.summary} ({asset.edition})" for asset in found)
     config.html_theme_options["extra_footer"] = FOOTER.format(assets=names)
     if photos:
+        os.environ |= {"EXPLORERS": "page", "TQDM_DISABLE": "1"}  # as the stored ones were run
         config.nb_execution_mode = "force"
         config.nb_execution_timeout = -1
         config.nb_execution_raise_on_error = True

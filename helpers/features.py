@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Tenso
 from helpers.checkpoints import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode, head_name, head_of
-from helpers.runtime import random_numbers_kept, seed_everything
+from helpers.runtime import progress, random_numbers_kept, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
 
@@ -80,7 +80,8 @@ def run_backbone(
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Give the features `(B, num_features)` and the labels `(B,)` of each batch of `views`."""
     with without_head(model), channels_side_by_side(model, device):
-        for inputs, labels in views(loader, num_views):
+        num_batches = num_views * length_hint(loader)
+        for inputs, labels in progress(views(loader, num_views), "features", num_batches):
             yield model(inputs.to(device)).float().cpu(), labels
 
 

@@ -1,17 +1,26 @@
 """The machine and its random numbers."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 
 def get_device() -> torch.device:
     """Return the accelerator of this machine (CUDA, MPS, …), or else its CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def progress(loop: Iterable, what: str, total: int | None = None) -> Iterable:
+    """Return the loop; once it has taken five seconds, a bar shows how far it is.
+
+    TQDM_DISABLE=1 in the environment takes all bars away.
+    """
+    return tqdm(loop, what, total, delay=5, leave=False)
 
 
 def seed_everything(seed: int) -> None:

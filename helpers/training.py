@@ -23,6 +23,7 @@ from helpers.checkpoints import check_folder, keep_training, resume_training
 from helpers.checks import TrainingInterrupted, batch_loss, check_schedule, step_schedule
 from helpers.metrics import History, Metrics, mean_metrics
 from helpers.models import eval_mode, train_mode
+from helpers.runtime import progress
 
 
 def train_one_epoch(
@@ -123,7 +124,8 @@ def fit(
     check_schedule(scheduler, num_epochs - len(history.lr), num_epochs, num_batches)
 
     try:
-        for epoch in range(len(history.lr) + 1, num_epochs + 1):
+        epochs = range(len(history.lr) + 1, num_epochs + 1)
+        for epoch in epochs if verbose else progress(epochs, "epochs"):
             start, lr = time.perf_counter(), float(optimizer.param_groups[0]["lr"])
             train = train_one_epoch(
                 model, train_loader, criterion, optimizer, device,

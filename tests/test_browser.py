@@ -6,12 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
-from conftest import ROOT, chapters
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT, chapters, save_picture
 from playwright.sync_api import expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -69,6 +73,17 @@ def wait_for_pictures(page, selector):
         })""",
         arg=selector,
     )
+
+
+@pytest.fixture(scope="module")
+def addresses(site):
+    """Return where the site is: in files, and at a server's."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"file": site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +200,169 @@ def test_a_page_is_whole_on_every_screen(page, site, chapter):
     assert page.errors == []
     assert {urlsplit(url).scheme for url in page.asked} <= {"file", "data", "blob"}
     assert other_hosts(page, "") == []
+
+
+# ---- what moves ----------------------------------------------------------------------------------
+
+EXPLORERS = {  # and films, by chapter
+    "01_theory": ["After which stage"],
+    "03_cifar10_feature_extraction": ["One method is right"],
+    "04_ants_bees_finetuning": ["The usual smallest crop", "Epoch", "The model is wrong on"],
+    "05_frozen_backbone": [
+        "Batches seen", "Epoch", "Only 5 pictures", "244 rendered pictures",
+    ],
+}  # fmt: skip
+
+
+def visible_settings(explorer):
+    return explorer.evaluate(
+        """explorer => [...explorer.querySelectorAll(".view")]
+            .filter(view => view.offsetParent !== null).map(view => view.dataset.setting)"""
+    )
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+@pytest.mark.parametrize("chapter", EXPLORERS)
+def test_an_explorer_asks_first_and_shows_what_is_chosen(page, addresses, chapter, scheme):
+    page.goto(f"{addresses[scheme]}/notebooks/{chapter}.html")
+    explorers = page.locator(".explorer:has(.control)")
+    expect(explorers).to_have_count(len(EXPLORERS[chapter]))
+    for explorer, words in zip(explorers.all(), EXPLORERS[chapter], strict=True):
+        assert words in explorer.inner_text()
+        if explorer.locator(".guess").count():
+            assert visible_settings(explorer) == []
+            guesses = explorer.locator(".guess label")
+            guesses.last.click()
+            assert f"Your guess: {guesses.last.inner_text()}." in explorer.inner_text()
+        controls = explorer.locator(".control")
+        seen = set()
+        for i, control in enumerate(controls.all()):
+            (before,) = visible_settings(explorer)
+            if control.locator("input[type=range]").count():
+                slider = control.locator("input")
+                slider.focus()
+                page.keyboard.press("End")
+                chosen = slider.get_attribute("max")
+                texts = slider.get_attribute("data-texts").split("|")
+                assert control.locator("output").inner_text() == texts[-1]
+                assert slider.get_attribute("aria-valuetext") == texts[-1]
+            else:
+                control.locator("label").last.click()
+                chosen = control.locator("input").last.get_attribute("value")
+            expected = before.split()
+            expected[i] = chosen
+            assert visible_settings(explorer) == [" ".join(expected)]
+            seen |= {before, *visible_settings(explorer)}
+        assert len(seen) > 1
+    assert page.errors == [] and other_hosts(page, urlsplit(addresses["http"]).netloc) == []
+
+
+def test_an_explorer_works_by_keyboard(page, addresses):
+    page.goto(f"{addresses['file']}/notebooks/03_cifar10_feature_extraction.html")
+    explorer = page.locator(".explorer")
+    explorer.locator(".guess input").first.focus()
+    page.keyboard.press("ArrowRight")  # to the second of a group
+    assert "Your guess: 1 time in 10." in explorer.inner_text()
+    page.keyboard.press("Tab")
+    (before,) = visible_settings(explorer)
+    page.keyboard.press("ArrowRight")
+    (after,) = visible_settings(explorer)
+    assert int(after.split()[0]) == int(before.split()[0]) + 1
+
+
+def test_a_film_is_still_until_it_is_played(page, addresses):
+    page.goto(f"{addresses['file']}/notebooks/04_ants_bees_finetuning.html")
+    film = page.locator(".film")
+    page.wait_for_timeout(800)
+    assert visible_settings(film) == ["0"]
+    button = film.locator("button.play")
+    button.click()
+    expect(button).to_have_text("Pause")
+    expect(film.locator(".view[data-setting='2']")).to_be_visible()
+    button.click()
+    expect(button).to_have_text("Play")
+    (still,) = visible_settings(film)
+    page.wait_for_timeout(800)
+    assert visible_settings(film) == [still]
+
+
+def test_a_point_of_the_map_shows_its_picture(page, addresses):
+    page.goto(f"{addresses['file']}/notebooks/05_frozen_backbone.html")
+    explorer = page.locator(".explorer:has(.map)")
+    explorer.locator(".guess label").first.click()
+    point = explorer.locator(".view:visible .point").first
+    expect(point.locator("span")).to_be_hidden()
+    point.hover()
+    expect(point.locator("span")).to_be_visible()
+    assert "data:image/webp" in point.locator("span").evaluate(
+        "span => getComputedStyle(span).backgroundImage"
+    )
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_quiz_says_why_by_keyboard(page, addresses, name):
+    page.goto(f"{addresses['file']}/notebooks/{name.removesuffix('.ipynb')}.html")
+    answers = page.locator("section#quiz details")
+    assert answers.count() >= 9
+    right = 0
+    for answer in answers.all():
+        summary, why = answer.locator("summary"), answer.locator(".sd-card-body, div").last
+        expect(why).to_be_hidden()
+        summary.focus()
+        page.keyboard.press("Enter")
+        expect(why).to_be_visible()
+        text = answer.inner_text()
+        assert ("Right." in text) != ("No." in text)
+        right += "Right." in text
+    assert right >= 3 and right * 3 == answers.count()
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_nothing_stands_in_the_way_of_assistive_technology(page, site, chapter):
+    page.goto((site / f"{chapter}.html").as_uri())
+    for guess in page.locator(".explorer .guess label:first-of-type").all():
+        guess.click()
+    for width, scheme in ((1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
+        )
+        found = Axe().run(page, context="article").response["violations"]
+        assert [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found] == []
+
+
+OWN_PICTURE = """
+import torch
+from helpers import data, explorers
+from helpers.models import resnet18
+loaders = data.ants_bees(size=64, augment=False)
+explorers.OwnPicture(resnet18(2), loaders, torch.device("cpu"))
+"""
+
+
+def test_a_picture_can_be_handed_over_in_jupyterlab(page, lab, tmp_path):
+    address, key = lab
+    cell = {"cell_type": "code", "execution_count": None, "id": "own", "metadata": {},
+            "outputs": [], "source": OWN_PICTURE}  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4,
+                "nbformat_minor": 5}  # fmt: skip
+    request = Request(
+        f"{address}/api/contents/own.ipynb?token={key}", method="PUT",
+        data=json.dumps({"type": "notebook", "content": notebook}).encode(),
+    )  # fmt: skip
+    urlopen(request, timeout=WAIT / 1000).close()
+    page.goto(f"{address}/lab/workspaces/own/tree/own.ipynb?token={key}")
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+    upload = page.locator("input[type=file]")
+    upload.wait_for(state="attached")
+    save_picture(tmp_path / "mine.png", width=90, height=70)
+    upload.set_input_files(tmp_path / "mine.png")
+    expect(page.locator(".jp-OutputArea", has_text="has a probability of").first).to_be_visible()
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("no picture")
+    upload.set_input_files(bad)
+    expect(page.locator(".jp-OutputArea", has_text="notes.jpg: no picture").first).to_be_visible()

@@ -1,6 +1,9 @@
 """The right machine, and random numbers that can be had again."""
 
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,3 +74,24 @@ def test_random_numbers_are_kept_also_when_looking_fails():
         raise RuntimeError("in between")
     assert draw_all() == drawn
     assert all(one != other for one, other in zip(draw_all(), drawn, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds", "shown"),
+    [({}, 6, True), ({}, 4, False), ({"TQDM_DISABLE": "1"}, 6, False)],
+)
+def test_a_bar_shows_after_five_seconds_unless_it_is_disabled(variables, seconds, shown):
+    program = """
+import time
+now = [0.0]
+time.time = lambda: now[0]
+from helpers.runtime import progress
+for _ in progress(range(10), "epochs"):
+    now[0] += SECONDS / 10
+""".replace("SECONDS", str(seconds))
+    environment = {k: v for k, v in os.environ.items() if k != "TQDM_DISABLE"} | variables
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    assert ("epochs" in done.stderr) == shown

@@ -8,6 +8,7 @@ from pathlib import Path
 
 MAX_BYTES = 2_000_000
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
 CELL_METADATA = {"jupyter", "mystnb", "tags"}
 # Of somebody's machine; "https://site/home/" is none: what stands before it belongs to it.
 PATH = re.compile(r"(?<![\w.~-])(?:/(?:home|Users|tmp|mnt)/|[A-Za-z]:\\+Users\\)")
@@ -43,6 +44,8 @@ def problems_of_cell(cell: dict) -> Iterator[str]:
         if output["output_type"] == "error":
             yield f"ends in an error: {output['ename']}"
             continue
+        if WIDGET in output.get("data", {}):
+            yield "has a widget, which is lost with its kernel: store it by tools/run_notebooks.py"
         if output.get("name") == "stderr":
             yield "wrote to stderr: a warning, or a progress bar"
         text = "\n".join(texts(output))

@@ -877,8 +877,17 @@ def between(r: random.Random, view: View, goal: Vector) -> str:
 # ---- scenes and pictures -------------------------------------------------------------------------
 
 
-def scene(picture: Picture) -> str:
-    """Describe a picture's scene. Only the call of `ant` or `bee` depends on the class."""
+def unseen(insect: str) -> str:
+    """Hide an insect from the camera; its shadow and its reflections stay."""
+    before, union, bodies = insect.partition("union {")
+    return f"{before}union {{\n{union}{bodies}\nno_image }}"
+
+
+def scene(picture: Picture, *, seen: bool = True) -> str:
+    """Describe a picture's scene. Only the call of `ant` or `bee` depends on the class.
+
+    seen: whether the camera sees the insects.
+    """
     r = picture.random()
     kind = GROUNDS[picture.number % len(GROUNDS)]
     view = choose_view(r)
@@ -892,7 +901,8 @@ def scene(picture: Picture) -> str:
     build = {"ants": ant, "bees": bee}[picture.name]
     for x, z in spots[:crowd]:
         stance = Stance(x, z, r.uniform(0, 360), r.uniform(0.85, 1.1))
-        text.append(build(r, stance))
+        insect = build(r, stance)
+        text.append(insect if seen else unseen(insect))
     return "\n".join(text)
 
 

@@ -1,0 +1,423 @@
+"""What moves on a page: each setting is what the same function gives, and that is right."""
+
+import base64
+import csv
+import io
+import itertools
+import statistics
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from conftest import save_picture
+from PIL import Image
+from scipy import stats
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestCentroid
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from helpers import data, explorers
+from helpers.explorers import (
+    chances,
+    depth,
+    feature_map,
+    films,
+    form,
+    random_crops,
+    stages,
+    upload,
+)
+from helpers.models import build, head_of, resnet18
+from helpers.runtime import seed_everything
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def loaders(tmp_path_factory):
+    """Twelve pictures to learn from and seven to ask about, of 64 pixels: the classes differ."""
+    root, seed = tmp_path_factory.mktemp("pictures"), 0
+    for split, count in (("train", 6), ("val", 4)):
+        for shift, name in enumerate(("dark", "light")):
+            for i in range(count - (split == "val" and name == "light")):
+                path = root / split / name / f"{i}.png"
+                save_picture(path, width=64, height=64, seed=(seed := seed + 1))
+                with Image.open(path) as image:
+                    image.point(lambda value, shift=shift: value // 2 + 120 * shift).save(path)
+    return data.image_folders(root, size=64, batch_size=4, augment=False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    seed_everything(0)
+    return resnet18(2)
+
+
+def parsed(movable):
+    return BeautifulSoup(movable.to_html(), "html.parser")
+
+
+def buttons(fieldset):
+    return [label.get_text() for label in fieldset.find_all("label")]
+
+
+# ---- the form ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def explorer():
+    return form.Explorer(
+        "Which <one>?",
+        ("a & b", "c"),
+        {"side": ("left", "right"), "number": tuple(range(8))},
+        lambda side, number: f"<p>{side} {number}</p>",
+        start=(1, 2),
+        answer="It is <i>c</i>.",
+        in_words="<p>all</p>",
+        shared="<style>.x{}</style>",
+    )
+
+
+def test_a_page_holds_every_setting_and_shows_the_first(explorer):
+    page = parsed(explorer)
+    views = {view["data-setting"]: view for view in page.select(".view")}
+    sides, numbers = ("left", "right"), range(8)
+    assert {key: view.get_text() for key, view in views.items()} == {
+        f"{i} {j}": f"{sides[i]} {j}" for i, j in itertools.product((0, 1), numbers)
+    }
+    assert [key for key, view in views.items() if not view.has_attr("hidden")] == ["1 2"]
+    assert len(page.find_all("style")) == 1
+
+
+def test_a_page_asks_first_and_escapes_what_is_plain_text(explorer):
+    page = parsed(explorer)
+    guess, side = page.find_all("fieldset")
+    assert guess["class"] == ["guess"] and guess.legend.get_text() == "Which <one>?"
+    assert buttons(guess) == ["a & b", "c"] and not guess.select("[checked]")
+    assert buttons(side) == ["left", "right"]
+    assert [button["value"] for button in side.select("[checked]")] == ["1"]
+    assert page.select_one(".said i").get_text() == "c"
+
+
+def test_many_options_are_a_slider_with_its_text(explorer):
+    (control,) = parsed(explorer).select("label.slider")
+    slider = control.find("input")
+    assert (slider["min"], slider["max"], slider["value"]) == ("0", "7", "2")
+    assert slider["aria-valuetext"] == control.output.get_text() == "2"
+    assert slider["data-texts"].split("|") == [str(n) for n in range(8)]
+
+
+def test_a_notebook_asks_first_then_computes_what_the_page_stores(explorer):
+    calls = []
+    inner, explorer.show = explorer.show, lambda *args: calls.append(args) or inner(*args)
+    question, guess, explored = explorer.widget().children
+    said, side, number, shown = explored.children
+    assert "Which &lt;one&gt;?" in question.value and "<style>" in question.value
+    assert guess.value is None and explored.layout.display == "none"
+    assert shown.value == "<p>right 2</p>" and calls == [("right", 2)]
+    guess.value = "a & b"
+    assert explored.layout.display is None
+    assert "<b>a &amp; b</b>" in said.value and "It is <i>c</i>." in said.value
+    side.index, number.index = 0, 7
+    assert shown.value == "<p>left 7</p>" and calls[-1] == ("left", 7)
+
+
+def test_a_cell_gives_both_the_widget_and_the_page(explorer):
+    for movable in (explorer, form.Film("step", {"1": "<p>a</p>", "2": "<p>b</p>"}, "<p>all</p>")):
+        bundle = movable._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+        assert bundle["text/html"] == movable.to_html()
+
+
+def test_a_film_shows_the_frame_of_its_slider():
+    film = form.Film("step", {"1": "<p>a</p>", "2": "<p>b</p>", "3": "<p>c</p>"}, "<p>all</p>")
+    row, shown = film.widget().children
+    play, slider = row.children
+    assert (play.max, play.value, shown.value) == (2, 0, "<p>a</p>")
+    assert not play.playing and not play.repeat
+    slider.index = 2
+    assert shown.value == "<p>c</p>"
+    page = parsed(film)
+    assert [v.get_text() for v in page.select(".view")] == ["a", "b", "c"]
+    assert page.button.get_text() == "Play" and page.button["type"] == "button"
+
+
+def test_a_chart_is_an_svg_within_its_page_and_small():
+    html = chances.show("2 points", "150", 1)
+    image = BeautifulSoup(html, "html.parser").img
+    kind, content = image["src"].split(",", 1)
+    svg = unquote(content)
+    assert kind == "data:image/svg+xml" and ElementTree.fromstring(svg).tag.endswith("svg")
+    assert "35.6%" in image["alt"] and "truly 82%" in svg and len(html) < 12_000
+
+
+def test_a_picture_is_what_the_network_sees(loaders):
+    image = loaders.val.dataset[0][0]
+    html = form.thumbnail(image, loaders, 'a "b" <c>', 64)
+    tag = BeautifulSoup(html, "html.parser").img
+    assert tag["alt"] == 'a "b" <c>'
+    encoded = tag["src"].split(",", 1)[1]
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as shown:
+        seen = np.asarray(shown.convert("RGB"), dtype=float)
+    mean, std = (np.array(v)[:, None, None] for v in (loaders.mean, loaders.std))
+    expected = 255 * (image.numpy() * std + mean).transpose(1, 2, 0)
+    assert seen.shape == (64, 64, 3) and abs(seen.mean() - expected.mean()) < 4
+
+
+# ---- the six -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_the_best_of_epochs_has_the_distribution_of_a_maximum(epochs):
+    right = np.arange(51)
+    expected = np.diff(stats.binom.cdf(right, 50, 0.8) ** epochs, prepend=0)
+    np.testing.assert_allclose(chances.best_counts(0.8, 50, epochs), expected, atol=1e-12)
+
+
+def test_the_chance_of_a_flip_is_that_of_all_pairs():
+    worse, better = (stats.binom.pmf(np.arange(51), 50, p) for p in (0.8, 0.85))
+    pairs = sum(worse[a] * better[b] for a in range(51) for b in range(a + 1))
+    assert chances.chance_of_flip(0.05, 50, 1) == pytest.approx(pairs, abs=1e-12)
+    assert chances.chance_of_flip(0.0, 500, 1) > 0.5 > chances.chance_of_flip(0.05, 500, 1)
+
+
+def test_luck_says_what_it_calculates():
+    page = parsed(explorers.luck())
+    views = page.select(".view")
+    assert len(views) == len(chances.GAINS) * len(chances.COUNTS) * len(chances.EPOCHS)
+    (shown,) = [view for view in views if not view.has_attr("hidden")]
+    assert f"{chances.chance_of_flip(0.02, 150, 1):.1%}" in shown.get_text()
+    assert f"{chances.chance_of_flip(0.02, 150, 1):.0%}" in page.select_one(".said").get_text()
+
+
+class Sure(nn.Module):
+    """Says of picture i of the loader what a table says, whatever it shows."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits, self.seen = nn.Parameter(torch.tensor(logits)), 0
+
+    def forward(self, inputs):
+        self.seen += len(inputs)
+        return self.logits[self.seen - len(inputs) : self.seen]
+
+
+def test_mistakes_counts_answers_and_mistakes(loaders):
+    # Four dark and three light: sure and right, sure and wrong, unsure and right, ...
+    share = [0.97, 0.03, 0.6, 0.95, 0.04, 0.45, 0.2]  # of dark
+    logits = [[np.log(p), np.log(1 - p)] for p in share]
+    explorer = explorers.mistakes(Sure(logits), loaders, CPU)
+    page = parsed(explorer)
+    rows = {row.td.get_text(): [int(td.get_text()) for td in row.find_all("td")[1:]]
+            for row in page.select("tbody tr")}  # fmt: skip
+    assert rows["50 %"] == [7, 1] and rows["90 %"] == [4, 1] and rows["95 %"][1] == 1
+    assert rows["99 %"] == [0, 0]
+    texts = [view.get_text() for view in page.select(".view")]
+    assert "It answers 7 of 7 pictures, 1 of them wrongly." in texts[0]
+    assert "light 97%, but dark" in texts[0]
+    assert len(page.select(".view")[0].select("figure")) == 1
+    assert not page.select(".view")[7].select("figure")
+
+
+def test_a_probe_reads_what_scikit_learn_reads():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    torch.manual_seed(0)
+    labels_ = torch.arange(90) % 3
+    means = torch.randn(90, 5) * 3 + 7
+    means[:, 0] += 4 * labels_
+    train, asked = slice(0, 60), slice(60, 90)
+    found = stages.probe(means[train], labels_[train], means[asked], labels_[asked])
+    scaler = StandardScaler().fit(means[train])
+    regression = LogisticRegression(C=1 / (0.01 * 60), max_iter=1000)
+    regression.fit(scaler.transform(means[train]), labels_[train])
+    expected = regression.score(scaler.transform(means[asked]), labels_[asked])
+    assert found == pytest.approx(expected, abs=0.034)
+
+
+def test_the_nearest_point_in_the_same_direction():
+    means = torch.tensor([[1.0, 0], [0, 1], [5, 0.1], [1, 1], [-1, 0], [0.9, 0.2]])
+    assert stages.nearest(means, 0) == [2, 5, 3, 1]
+
+
+def test_layers_shows_each_stage_of_each_picture(model, loaders):
+    page = parsed(explorers.layers(model, loaders.train, loaders, CPU))
+    views = page.select(".view")
+    assert len(views) == len(stages.NODES) * stages.NUM_PICTURES
+    sides = ["16 × 16", "16 × 16", "8 × 8", "4 × 4", "2 × 2"]
+    for view, side in zip(views[:: stages.NUM_PICTURES], sides, strict=True):
+        assert side in view.get_text()
+        assert len(view.select("img")) == 1 + stages.NUM_MAPS + stages.NUM_NEIGHBORS
+    best = page.select_one(".said").get_text()
+    shares = {row.td.get_text(): float(row.find_all("td")[1].get_text().rstrip("%"))
+              for row in page.select("tbody tr")}  # fmt: skip
+    assert max(shares, key=shares.get) in best
+
+
+def test_the_nearest_average_is_scikit_learn_s():
+    torch.manual_seed(0)
+    classes = torch.arange(60) % 3
+    features, asked = torch.randn(60, 4) + classes[:, None], torch.randn(30, 4) + 1
+    expected = NearestCentroid().fit(features.numpy(), classes.numpy()).predict(asked.numpy())
+    found = feature_map.nearest_average(features, classes, asked, 20, seed=3)
+    assert found.tolist() == expected.tolist()
+    few = {
+        tuple(feature_map.nearest_average(features, classes, asked, 2, seed).tolist())
+        for seed in range(5)
+    }
+    assert len(few) > 1
+
+
+def test_the_plane_is_that_of_the_principal_components():
+    torch.manual_seed(0)
+    features = torch.randn(40, 6) * torch.tensor([5.0, 3, 1, 1, 1, 1])
+    for mine, other in zip(
+        feature_map.plane(features), PCA(2).fit_transform(features).T, strict=True
+    ):
+        assert min(mine) == 0 and max(mine) == pytest.approx(1)
+        assert abs(np.corrcoef(mine, other)[0, 1]) == pytest.approx(1, abs=1e-4)
+
+
+def test_labels_marks_the_mistakes_and_says_the_share(model, loaders):
+    explorer = explorers.labels({"one": model, "two": model}, loaders.train, loaders, CPU)
+    page = parsed(explorer)
+    assert list(explorer.controls.values()) == [["one", "two"], ["2", "5", "all 6"]]
+    for view in page.select(".view"):
+        assert len(view.select(".point")) == 7
+        for point in view.select(".point"):
+            true, called = point["aria-label"].split(", called ")
+            assert ("wrong" in point["class"]) == (true != called)
+    shown = page.select('.view[data-setting="0 2"]')[0]
+    share = 1 - len(shown.select(".wrong")) / 7
+    assert f"{share:.1%}" in shown.get_text()
+    assert explorer.show("one", "5") == explorer.show("two", "5")
+
+
+def test_crops_show_what_the_scale_says(loaders):
+    explorer = explorers.crops(loaders)
+    page = parsed(explorer)
+    assert len(page.select(".view")[0].select("img")) == random_crops.NUM_CROPS
+    whole = explorer.show(1.0, explorer.controls["Picture"][0])
+    images = {image["src"] for image in BeautifulSoup(whole, "html.parser").select("img")}
+    assert len(images) == 1  # all of the picture each time
+    with random_crops.FILE.open() as file:
+        shares = [float(row[random_crops.COLUMNS[1]]) for row in csv.DictReader(file)]
+    assert len(shares) == len(random_crops.SCALES) and sorted(shares) == shares and shares[-1] == 1
+    assert f"{shares[0]:.1%}" in page.select_one(".said").get_text()
+
+
+def test_unfreeze_shows_all_settings_with_the_same_seeds():
+    runs = depth.read()
+    settings = {(run["stage"], run["rate"], run["mode"]) for run in runs}
+    expected = {
+        (stage, str(rate), mode)
+        for stage, rate, mode in itertools.product(depth.STAGES, depth.RATES, depth.MODES)
+        if stage != "the head" or rate == depth.RATES[0]
+    }
+    assert settings == expected and len(runs) == 3 * len(expected)
+    page = parsed(explorers.unfreeze())
+    setting = {"stage": "stage 3 and up", "rate": "0.008", "mode": "fixed"}
+    mine = [float(run["test accuracy"]) for run in runs if setting.items() <= run.items()]
+    view = page.select_one('.view[data-setting="2 1 1"]').get_text()
+    assert f"{statistics.mean(mine):.1%} ({min(mine):.1%}–{max(mine):.1%}, 3 seeds)" in view
+
+
+def test_a_stage_trains_from_its_first_layer_on():
+    from helpers.ladder import unfreeze_from
+
+    names = {name.split(".")[0] for name, _ in resnet18(2).named_parameters()}
+    order = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
+    assert names == set(order)
+    for first in depth.STAGES.values():
+        model = resnet18(2, freeze=True)
+        unfreeze_from(model, first)
+        trained = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+        assert trained == set(order[order.index(first) :])
+
+
+# ---- films ---------------------------------------------------------------------------------------
+
+
+def test_the_schedule_says_the_rates():
+    frames = parsed(explorers.schedule()).select(".view img")
+    assert len(frames) == films.NUM_EPOCHS
+    half = 50 * (1 + np.cos(np.pi * 7 / 25))
+    assert f"half a cosine {half:.0f}%, steps 10% of" in frames[7]["alt"]
+    assert "half a cosine 100%, steps 100%" in frames[0]["alt"]
+
+
+def test_drift_is_that_of_the_running_means_and_leaves_the_model_alone(model, loaders):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    film = explorers.drift(model, loaders.train, CPU, "layer4.1.bn2")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    frames = [image["alt"] for image in parsed(film).select(".view img")]
+    assert frames[0] == "After 0 batches: 0.000 away on average." and len(frames) == 4
+    away = [float(alt.split(": ")[1].split()[0]) for alt in frames]
+    assert away == sorted(away) and away[-1] > 0
+
+
+def test_the_boundary_ends_between_two_clouds():
+    torch.manual_seed(0)
+    labels_ = torch.arange(60) % 2
+    features = torch.randn(60, 10)
+    features[:, 3] += 8 * labels_
+    film = explorers.boundary(TensorDataset(features, labels_), ["a", "b"])
+    alts = [image["alt"] for image in parsed(film).select(".view img")]
+    assert len(alts) == 16 and alts[-1] == "Epoch 15: 100.0% of the pictures on the right side."
+
+
+# ---- own pictures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
+def test_the_mean_of_the_votes_and_the_bias_are_the_logit(name):
+    seed_everything(0)
+    model = build(name, 3)
+    inputs = torch.randn(1, 3, 96, 96)
+    maps, _ = upload.maps_and_logits(model, inputs)
+    with torch.no_grad():
+        expected = model.eval()(inputs)[0]
+    for label in range(3):
+        votes = upload.class_votes(model, maps, label)
+        score = votes.mean() + head_of(model).bias[label]
+        assert votes.shape == (3, 3)
+        torch.testing.assert_close(score.detach(), expected[label], rtol=1e-4, atol=1e-5)
+
+
+def hand_over(widget, name, content):
+    button, shown = widget.children
+    button.set_trait(
+        "value",
+        (
+            {
+                "name": name,
+                "type": "",
+                "size": len(content),
+                "content": memoryview(content),
+                "last_modified": None,
+            },
+        ),
+    )
+    return shown.value
+
+
+def test_an_own_picture_gets_its_answer_and_a_bad_file_its_reason(model, loaders, tmp_path):
+    widget = explorers.OwnPicture(model, loaders, CPU).widget()
+    save_picture(tmp_path / "mine.png", width=90, height=50)
+    answer = hand_over(widget, "mine.png", (tmp_path / "mine.png").read_bytes())
+    assert "has a probability of" in answer and answer.count("<img") == 2
+    refused = hand_over(widget, "<b>notes</b>.jpg", b"no picture at all")
+    assert "&lt;b&gt;notes&lt;/b&gt;.jpg: no picture" in refused and "<img" not in refused
+    assert "/tmp" not in refused
+
+
+def test_below_the_threshold_it_is_neither(model, loaders):
+    page = parsed(explorers.OwnPicture(model, loaders, CPU, threshold=1.0))
+    assert page.b.get_text() == "neither"
+    assert parsed(explorers.OwnPicture(model, loaders, CPU)).b.get_text() in loaders.class_names

@@ -1,0 +1,66 @@
+"""Measure how much of the insects random crops hold: what the explorer of crops shows.
+
+    python tools/render/measure_crops.py
+
+Renders each training picture twice, as it is and with insects that the camera does not see but that
+still throw their shadows: where both differ, there is an insect. Then crops are drawn as for
+training. Writes `helpers/explorers/random_crops.csv`: for each smallest scale, in how many of the
+crops there is at least half of what the picture shows of its insects.
+"""
+
+import argparse
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from raytrace import Picture, trace_rays
+from render_ants_bees import pictures, scene
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.functional import crop
+
+from helpers.explorers.random_crops import COLUMNS, FILE, HELD, SCALES
+
+PIXELS, THRESHOLD, NUM_CROPS = 80, 24, 50
+
+
+def mask(picture: Picture) -> Tensor:
+    """Return where a picture shows an insect: `(PIXELS, PIXELS)`, bool."""
+    seen, unseen = (
+        np.asarray(trace_rays(scene(picture, seen=seen), str(picture), PIXELS), dtype=int)
+        for seen in (True, False)
+    )
+    return torch.from_numpy(np.abs(seen - unseen).max(axis=2) > THRESHOLD)
+
+
+def share_that_hold(masks: list[Tensor], scale: float) -> float:
+    """Return the share of random crops with at least `HELD` of a mask."""
+    torch.manual_seed(0)
+    held = []
+    draw = v2.RandomResizedCrop(1, scale=(scale, 1))
+    for whole in masks:
+        for _ in range(NUM_CROPS):
+            part = crop(whole, **draw.make_params([whole[None]]))
+            held.append(part.sum() >= HELD * whole.sum())
+    return float(torch.stack(held).float().mean())
+
+
+def main() -> None:
+    """Render all masks and write the table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--every", type=int, default=1, help="only every n-th picture")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    chosen = [picture for picture in pictures(seed=0) if picture.split == "train"][:: args.every]
+    with ThreadPoolExecutor(args.processes) as pool:
+        masks = [found for found in pool.map(mask, chosen) if found.any()]
+    print(f"{len(masks)} of {len(chosen)} pictures show an insect")
+    rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in SCALES]
+    with FILE.open("w", newline="", encoding="utf8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+if __name__ == "__main__":
+    main()

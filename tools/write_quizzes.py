@@ -1,0 +1,90 @@
+"""Write the quizzes of book/quizzes into the chapters, and their answers into book/answers.md.
+
+    python tools/write_quizzes.py
+
+A chapter's quiz is the cell that begins with "## Quiz". A file has questions, each with a `text`
+and answers; an answer has a `text` and a `why`, and one of each question has `right = true`.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from string import ascii_lowercase
+
+ROOT = Path(__file__).parent.parent
+TITLE = "## Quiz"
+HEAD = f"""{TITLE}
+
+Choose before you open: each answer says what speaks for it and against it."""
+ANSWERS = """# Answers to the quizzes
+
+The right answer to each question, for paper. On a screen, the answers in the chapters open.
+"""
+
+
+def read(chapter: int) -> list[dict]:
+    """Read the questions of a chapter; each has one right answer and a reason for all."""
+    path = ROOT / "book" / "quizzes" / f"chapter_{chapter}.toml"
+    questions = tomllib.loads(path.read_text("utf8"))["question"]
+    for question in questions:
+        num_right = sum(answer.get("right", False) for answer in question["answer"])
+        if num_right != 1 or not all(answer["why"].strip() for answer in question["answer"]):
+            raise ValueError(f"{path.name}: one right answer and every why, in {question['text']}")
+    return questions
+
+
+def letter(question: dict) -> str:
+    """Return the letter of the right answer."""
+    rights = [answer.get("right", False) for answer in question["answer"]]
+    return ascii_lowercase[rights.index(True)]
+
+
+def cell(questions: list[dict]) -> str:
+    """Return a chapter's quiz as Markdown."""
+    parts = [HEAD]
+    for number, question in enumerate(questions, 1):
+        parts.append(f"**{number}.** {question['text']}")
+        for mark, answer in zip(ascii_lowercase, question["answer"], strict=False):
+            verdict = "Right" if answer.get("right") else "No"
+            parts.append(
+                f":::{{dropdown}} {mark}) {answer['text']}\n**{verdict}.** {answer['why']}\n:::"
+            )
+    return "\n\n".join(parts)
+
+
+def notebook(chapter: int) -> Path:
+    """Return a chapter's notebook."""
+    (path,) = (ROOT / "notebooks").glob(f"{chapter:02}_*.ipynb")
+    return path
+
+
+def answers(quizzes: dict[int, list[dict]]) -> str:
+    """Return the page of answers."""
+    parts = [ANSWERS]
+    for chapter, questions in quizzes.items():
+        parts.append(f"## Chapter {chapter}\n")
+        for number, question in enumerate(questions, 1):
+            (why,) = (answer["why"] for answer in question["answer"] if answer.get("right"))
+            parts.append(f"{number}. **{letter(question)}).** {why}")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the quiz in a notebook."""
+    content = json.loads(path.read_text("utf8"))
+    (mine,) = (c for c in content["cells"] if "".join(c["source"]).startswith(TITLE))
+    mine["source"] = text.splitlines(keepends=True)
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf8")
+
+
+def main() -> None:
+    """Write all chapters and the answers."""
+    quizzes = {chapter: read(chapter) for chapter in range(1, 7)}
+    for chapter, questions in quizzes.items():
+        write(notebook(chapter), cell(questions))
+    (ROOT / "book" / "answers.md").write_text(answers(quizzes), "utf8")
+
+
+if __name__ == "__main__":
+    main()
