@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 from conftest import ROOT, chapters, save_picture
 from playwright.sync_api import expect, sync_playwright
 
@@ -221,6 +222,17 @@ def visible_settings(explorer):
     )
 
 
+def stored_view(chapter, words, setting):
+    """Return what a chapter's stored output has for a setting of the explorer with these words."""
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text("utf8"))
+    outputs = [o for cell in notebook["cells"] for o in cell.get("outputs", [])]
+    pages = ["".join(o["data"]["text/html"]) for o in outputs if "text/html" in o.get("data", {})]
+    (page,) = [p for p in pages if 'class="explorer' in p and words in p]
+    soup = BeautifulSoup(page, "html.parser")
+    source = soup.select_one(f'[data-setting="{setting}"]')
+    return source.string if source.name == "script" else source.decode_contents()
+
+
 @pytest.mark.parametrize("scheme", ["file", "http"])
 @pytest.mark.parametrize("chapter", EXPLORERS)
 def test_an_explorer_asks_first_and_shows_what_is_chosen(page, addresses, chapter, scheme):
@@ -252,6 +264,10 @@ def test_an_explorer_asks_first_and_shows_what_is_chosen(page, addresses, chapte
             expected = before.split()
             expected[i] = chosen
             assert visible_settings(explorer) == [" ".join(expected)]
+            stored = BeautifulSoup(stored_view(chapter, words, " ".join(expected)), "html.parser")
+            shown = BeautifulSoup(explorer.locator(".view").inner_html(), "html.parser")
+            assert shown.get_text() == stored.get_text()
+            assert [i["src"] for i in shown("img")] == [i["src"] for i in stored("img")]
             seen |= {before, *visible_settings(explorer)}
         assert len(seen) > 1
     assert page.errors == [] and other_hosts(page, urlsplit(addresses["http"]).netloc) == []
@@ -278,7 +294,7 @@ def test_a_film_is_still_until_it_is_played(page, addresses):
     button = film.locator("button.play")
     button.click()
     expect(button).to_have_text("Pause")
-    expect(film.locator(".view[data-setting='2']")).to_be_visible()
+    expect(film.locator(".view")).to_have_attribute("data-setting", "2")
     button.click()
     expect(button).to_have_text("Play")
     (still,) = visible_settings(film)
@@ -356,13 +372,21 @@ def test_a_picture_can_be_handed_over_in_jupyterlab(page, lab, tmp_path):
     urlopen(request, timeout=WAIT / 1000).close()
     page.goto(f"{address}/lab/workspaces/own/tree/own.ipynb?token={key}")
     page.locator(".jp-CodeCell .cm-content").first.click()
+    expect(
+        page.locator(
+            "[title*='Kernel status: Idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]"
+        ).first
+    ).to_be_attached()
     page.keyboard.press("Shift+Enter")
-    upload = page.locator("input[type=file]")
-    upload.wait_for(state="attached")
+    button = page.get_by_role("button", name="Choose a picture")
     save_picture(tmp_path / "mine.png", width=90, height=70)
-    upload.set_input_files(tmp_path / "mine.png")
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files(tmp_path / "mine.png")
     expect(page.locator(".jp-OutputArea", has_text="has a probability of").first).to_be_visible()
     bad = tmp_path / "notes.jpg"
     bad.write_text("no picture")
-    upload.set_input_files(bad)
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files(bad)
     expect(page.locator(".jp-OutputArea", has_text="notes.jpg: no picture").first).to_be_visible()

@@ -7,19 +7,33 @@ without progress bars. Of what moves, the page is stored and not the widget, whi
 without its kernel.
 """
 
+import io
 import os
 import sys
 import time
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import nbformat
 from check_notebooks import CELL_METADATA
 from nbclient import NotebookClient
+from PIL import Image
 
+WIDTH, COLORS = 500, 256  # of a PNG
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+
+
+def smaller(png: str) -> str:
+    """Make a PNG (base64) smaller: it stands in where an SVG can't be shown."""
+    with Image.open(io.BytesIO(b64decode(png))) as image:
+        image = image.convert("RGBA")
+    image.thumbnail((WIDTH, 2 * WIDTH))
+    file = io.BytesIO()
+    image.quantize(COLORS, Image.Quantize.FASTOCTREE).save(file, "png", optimize=True)
+    return b64encode(file.getvalue()).decode()
 
 
 def run(path: Path) -> None:
@@ -29,6 +43,10 @@ def run(path: Path) -> None:
     NotebookClient(notebook, timeout=900, resources=place, coalesce_streams=True).execute()
     for cell in notebook.cells:
         cell.metadata = {key: cell.metadata[key] for key in CELL_METADATA & cell.metadata.keys()}
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/svg+xml" in data and "image/png" in data:
+                data["image/png"] = smaller(data["image/png"])
     notebook.metadata = METADATA
     nbformat.write(notebook, path)
 

@@ -41,7 +41,7 @@ def show(gain: str, pictures: str, epochs: int) -> str:
     better = WORSE + GAINS[gain]
     for name, accuracy, color in (("worse", WORSE, WRONG), ("better", better, RIGHT)):
         chances = best_counts(accuracy, count, epochs)
-        drawn = (chances > chances.max() / 1000).nonzero().flatten()[:: max(1, count // 400)]
+        drawn = (chances > chances.max() / 1000).nonzero().flatten()[:: max(1, count // 250)]
         height = chances[drawn] / chances.max()
         ax.fill_between(drawn / count, height, color=color, alpha=0.2, linewidth=0)
         ax.plot(drawn / count, height, color=color, label=f"{name}, truly {accuracy:.0%}")

@@ -3,7 +3,7 @@
 import csv
 from itertools import product
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import PercentFormatter
@@ -24,7 +24,7 @@ STAGES = {  # what is trained, by the first of its layers
     "everything": "conv1",
 }
 RATES = (0.002, 0.008, 0.03)
-MODES = {"training mode": nn.Module.train, "fixed": fixed_statistics}
+MODES = {"training mode": nn.Module.train, "evaluation mode": fixed_statistics}
 
 
 def unfreeze() -> Explorer:
@@ -38,12 +38,11 @@ def unfreeze() -> Explorer:
 
     def show(stage: str, rate: float, mode: str) -> str:
         mine = chosen(stage, rate, mode)
-        seconds = mean(float(run["seconds"]) for run in mine)
-        text = f"Test accuracy {of_test(mine)}, {seconds:.0f} seconds on one thread."
-        return f"<p><b>{text}</b></p>{draw(mine, text)}"
+        text = f"Test accuracy: {of_test(mine)}."
+        return f"<p><b>{text}</b> {time_of(stage, runs)}</p>{draw(mine, text)}"
 
     settings = list(product(STAGES, RATES, MODES))
-    best, _, _ = max(settings, key=lambda setting: of_test(chosen(*setting)))
+    best = max(settings, key=lambda setting: mean_test(chosen(*setting)))
     return Explorer(
         "244 rendered pictures, 12 epochs. From which stage on must a ResNet-18 be trained for the "
         "highest test accuracy?",
@@ -51,7 +50,8 @@ def unfreeze() -> Explorer:
         {"Train": tuple(STAGES), "Learning rate of the backbone": RATES, "BatchNorm": tuple(MODES)},
         show,
         start=(0, 1, 0),
-        answer=f"Highest of all settings: {best}.",
+        answer=f"Highest of all settings: {best[0]}, with a rate of {best[1]} and BatchNorm in "
+        f"{best[2]}: {of_test(chosen(*best))}.",
         in_words=table(
             ("trained", "rate", "BatchNorm", "test accuracy"),
             ((*setting, of_test(chosen(*setting))) for setting in settings),
@@ -67,22 +67,50 @@ def read() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def mean_test(runs: list[dict[str, str]]) -> float:
+    """Return the mean test accuracy of some seeds; none where one of them was lost."""
+    shares = [float(run["test accuracy"] or "-inf") for run in runs]
+    return mean(shares)
+
+
+def finished(runs: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the runs whose loss stayed a number."""
+    return [run for run in runs if run["test accuracy"]]
+
+
 def of_test(runs: list[dict[str, str]]) -> str:
     """Write the mean test accuracy of some seeds, with the lowest and the highest."""
-    shares = [float(run["test accuracy"]) for run in runs]
-    return f"{mean(shares):.1%} ({min(shares):.1%}–{max(shares):.1%}, {len(shares)} seeds)"
+    shares = [float(run["test accuracy"]) for run in finished(runs)]
+    lost = f"the loss became infinite with {len(runs) - len(shares)} of {len(runs)} seeds"
+    if not shares:
+        return lost
+    text = f"{mean(shares):.1%} ({min(shares):.1%}–{max(shares):.1%}, {len(shares)} seeds)"
+    return text if len(shares) == len(runs) else f"{text}; {lost}"
+
+
+def time_of(stage: str, runs: list[dict[str, str]]) -> str:
+    """Write how long the training took, beside that of the head alone."""
+    seconds = {
+        name: median(float(run["seconds"]) for run in finished(runs) if run["stage"] == name)
+        for name in (stage, "the head")
+    }
+    return f"It took {seconds[stage] / seconds['the head']:.1f} times as long as the head alone."
 
 
 def draw(runs: list[dict[str, str]], alt: str) -> str:
     """Draw the validation accuracy by epoch, the mean and the range of the seeds; and the tests."""
+    runs = finished(runs)
+    if not runs:
+        return ""
     curves = [list(map(float, run["validation accuracies"].split())) for run in runs]
     epochs = list(zip(*curves, strict=True))
     x = range(1, len(epochs) + 1)
     figure, ax = plt.subplots(figsize=(4.6, 2.4), layout="constrained")
-    ax.fill_between(x, list(map(min, epochs)), list(map(max, epochs)), color=RIGHT, alpha=0.2)
+    low, high = list(map(min, epochs)), list(map(max, epochs))
+    ax.fill_between(x, low, high, color=RIGHT, alpha=0.2, linewidth=0)
     ax.plot(x, list(map(mean, epochs)), color=RIGHT, label="validation")
     tests = [float(run["test accuracy"]) for run in runs]
-    ax.plot([len(epochs) + 0.7] * len(tests), tests, "o", color=WRONG, label="test")
+    ax.plot([len(epochs) + 0.7] * len(tests), tests, "o", color=WRONG, markersize=4, label="test")
     ax.set(xlabel="epoch", ylim=(0.4, 1.01))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(loc="lower right")

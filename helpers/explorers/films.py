@@ -44,7 +44,7 @@ def schedule() -> Film:
 
     return Film(
         "Epoch",
-        {str(epoch): frame(epoch) for epoch in range(1, NUM_EPOCHS + 1)},
+        {str(epoch): frame(epoch) for epoch in range(1, NUM_EPOCHS + 1, 2)},
         "<p>Half a cosine falls slowly at first, fast in the middle and slowly at the end. Steps "
         "divide the rate by ten after 7, 14 and 21 epochs.</p>",
     )

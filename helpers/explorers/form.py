@@ -126,18 +126,14 @@ class Explorer(Movable):
 
     def to_html(self) -> str:
         """Return the form for a page without a kernel: all settings, of which one shows."""
-        views = "".join(
-            f'<div class="view" data-setting="{" ".join(map(str, setting))}"'
-            f"{'' if setting == self.start else ' hidden'}>{self.shown(setting)}</div>"
-            for setting in self.settings()
-        )
+        shown = {" ".join(map(str, setting)): self.shown(setting) for setting in self.settings()}
+        views = one_of(shown, " ".join(map(str, self.start)))
         controls = "".join(fieldset(*named, at) for named, at in self.with_start())
         return (
             f'<div class="explorer">{RUN_ME}{self.shared}'
             f"{fieldset(self.question, self.guesses, None, kind='guess')}"
-            '<div class="explored">'
-            f'<p class="said">Your guess: <b></b>. {self.answer}</p>'
-            f'{controls}<div class="views" aria-live="polite">{views}</div></div>'
+            f'<div class="explored"><p class="said"></p>{controls}{views}</div>'
+            f'<script type="text/html" class="answer">{self.answer}</script>'
             f'<details class="in-words"><summary>In words</summary>{self.in_words}</details></div>'
         )
 
@@ -163,17 +159,27 @@ class Film(Movable):
         return ipywidgets.VBox([ipywidgets.HBox([play, slider]), shown])
 
     def to_html(self) -> str:
-        """Return the form for a page without a kernel: all frames, the last for print."""
-        views = "".join(
-            f'<div class="view" data-setting="{i}"{" hidden" if i else ""}>{frame}</div>'
-            for i, frame in enumerate(self.frames.values())
-        )
+        """Return the form for a page without a kernel: all frames; without a script, the last."""
+        last = len(self.frames) - 1
+        views = one_of({str(i): frame for i, frame in enumerate(self.frames.values())}, str(last))
         return (
             f'<div class="explorer film" data-interval="{FRAME}">{RUN_ME}'
             '<button type="button" class="play">Play</button>'
-            f'{slider(self.label, list(self.frames))}<div class="views">{views}</div>'
+            f"{slider(self.label, list(self.frames), last)}{views}"
             f'<details class="in-words"><summary>In words</summary>{self.in_words}</details></div>'
         )
+
+
+def one_of(views: Mapping[str, str], shown: str) -> str:
+    """Return one view by its setting, and the others where nothing but a script finds them."""
+    others = "".join(
+        f'<script type="text/html" data-setting="{setting}">{view}</script>'
+        for setting, view in views.items()
+        if setting != shown
+    )
+    return (
+        f'<div class="view" aria-live="polite" data-setting="{shown}">{views[shown]}</div>{others}'
+    )
 
 
 def choice(label: str, options: Sequence[Any], chosen: int) -> ipywidgets.Widget:
@@ -228,6 +234,8 @@ def thumbnails(pictures: Iterable[str]) -> str:
 def chart(figure: Figure, alt: str) -> str:
     """Return a figure as an `<img>` that holds its SVG, made small, and close it."""
     file = io.StringIO()
+    for ax in figure.axes:
+        ax.grid(visible=False)  # many lines, of little use
     with plt.rc_context({"svg.fonttype": "none"}):  # letters, not their outlines
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     plt.close(figure)
@@ -238,6 +246,7 @@ def chart(figure: Figure, alt: str) -> str:
         (r"(\.\d\d)\d+", r"\1"),  # a hundredth of a point
         (r"\s+", " "),
         ("> <", "><"),
+        ('"', "'"),  # which an address may have as it is
     ):
         svg = re.sub(long, short, svg, flags=re.DOTALL)
     return (
@@ -253,9 +262,10 @@ def thumbnail(image: Tensor, loaders: Loaders, text: str, side: int = 96) -> str
 def picture(image: Image.Image, text: str, side: int = 96) -> str:
     """Return a picture over a line of text."""
     text = html.escape(text)
-    size = f'width="{side}" height="{side}"'
+    image = image.resize((side, side))
     return (
-        f'<figure style="width: {side}px"><img src="{webp(image.resize((side, side)))}" alt="{text}" {size}>'
+        f'<figure style="width: {side}px">'
+        f'<img src="{webp(image)}" alt="{text}" width="{side}" height="{side}">'
         f"<figcaption>{text}</figcaption></figure>"
     )
 

@@ -14,7 +14,7 @@ FILE = Path(__file__).with_suffix(".csv")  # by tools/render/measure_crops.py
 COLUMNS = ["smallest scale", "share that hold the insect"]
 SCALES = (0.08, 0.2, 0.35, 0.5, 0.75, 1.0)
 HELD = 0.5  # of what a picture shows of its insects: so much must a crop have to count
-NUM_CROPS, NUM_PICTURES, SIDE = 8, 3, 88
+NUM_CROPS, NUM_PICTURES, SIDE = 6, 2, 88
 
 
 def crops(loaders: Loaders) -> Explorer:

@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python tools/measure/measure_unfreeze.py --seeds 3
 
 adds to `helpers/explorers/depth.csv` what is not there yet, a row a run: ResNet-18 on the rendered
-ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With `--part 0 2` and `--part 1 2` two processes share the work.
+ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With
+`--part 0 2` and `--part 1 2` two processes share the work.
 """
 
 import argparse
@@ -27,7 +28,7 @@ NUM_EPOCHS, HEAD_LR = 12, 0.02
 
 
 def measure(stage: str, rate: float, mode: str, seed: int) -> list:
-    """Train once; return the row."""
+    """Train once; return the row. Where the loss became no number, it has no accuracies."""
     start, device = time.process_time(), get_device()
     seed_everything(seed)
     loaders = data.ants_bees(seed=seed)
@@ -35,10 +36,13 @@ def measure(stage: str, rate: float, mode: str, seed: int) -> list:
     unfreeze_from(model, STAGES[stage])
     optimizer = SGD(parameter_groups(model, lr=rate, head_lr=HEAD_LR), momentum=0.9)
     criterion, scheduler = nn.CrossEntropyLoss(), CosineAnnealingLR(optimizer, T_max=NUM_EPOCHS)
-    history = fit(
-        model, loaders.train, loaders.val, criterion, optimizer, device, num_epochs=NUM_EPOCHS,
-        scheduler=scheduler, mode=MODES[mode], verbose=False,
-    )  # fmt: skip
+    try:
+        history = fit(
+            model, loaders.train, loaders.val, criterion, optimizer, device, num_epochs=NUM_EPOCHS,
+            scheduler=scheduler, mode=MODES[mode], verbose=False,
+        )  # fmt: skip
+    except FloatingPointError:
+        return [stage, rate, mode, seed, "", "", ""]
     seconds = time.process_time() - start
     test = evaluate(model, loaders.test, criterion, device).accuracy
     epochs = " ".join(f"{accuracy:.4f}" for accuracy in history.val_accuracy)

@@ -23,12 +23,20 @@
     slider.setAttribute("aria-valuetext", text);
   }
 
-  // Show the view of the setting that the controls have, and no other.
-  function show(explorer) {
-    const setting = [...explorer.querySelectorAll(".control")].map(chosen).join(" ");
-    for (const view of explorer.querySelectorAll(".view")) {
-      view.hidden = view.dataset.setting !== setting;
-    }
+  // Every view of an explorer by its setting. All but the one that shows lie in scripts that the
+  // browser does not run: also where a notebook is shown without its scripts, they don't show.
+  function viewsOf(explorer) {
+    const sources = [...explorer.querySelectorAll("script[data-setting]")];
+    const views = new Map(sources.map((source) => [source.dataset.setting, source.textContent]));
+    const view = explorer.querySelector(".view");
+    return views.set(view.dataset.setting, view.innerHTML);
+  }
+
+  // Show the view of the setting that the controls have.
+  function show(explorer, views) {
+    const view = explorer.querySelector(".view");
+    view.dataset.setting = [...explorer.querySelectorAll(".control")].map(chosen).join(" ");
+    view.innerHTML = views.get(view.dataset.setting);
   }
 
   // Hide what an explorer shows until the reader has guessed.
@@ -37,13 +45,18 @@
     explored.hidden = true; // without this script all of it is there
     guess.addEventListener("change", () => {
       const label = guess.querySelector("input:checked").closest("label");
-      explorer.querySelector(".said b").textContent = label.textContent;
+      const mine = document.createElement("b");
+      mine.textContent = label.textContent;
+      const said = explorer.querySelector(".said");
+      said.innerHTML = `. ${explorer.querySelector(".answer").textContent}`;
+      said.prepend("Your guess: ", mine);
       explored.hidden = false;
     });
   }
 
   // Let a button move a film's slider to its end, a frame at a time; it stops at any touch.
-  function play(film, button) {
+  function play(film, views) {
+    const button = film.querySelector(".play");
     const slider = film.querySelector(".slider input");
     let timer = null;
 
@@ -55,7 +68,7 @@
     function move(frame) {
       slider.value = frame;
       nameOption(slider);
-      show(film);
+      show(film, views);
     }
     button.addEventListener("click", () => {
       if (timer) return stop();
@@ -67,21 +80,25 @@
       }, Number(film.dataset.interval));
     });
     slider.addEventListener("input", stop);
+    window.addEventListener("beforeprint", () => move(slider.max));
+    move(0);
   }
 
   function start(explorer) {
+    const views = viewsOf(explorer);
     explorer.querySelectorAll("fieldset").forEach(nameButtons);
-    explorer.addEventListener("input", ({ target }) => {
-      if (target.dataset.texts) nameOption(target);
-      show(explorer);
-    });
+    for (const control of explorer.querySelectorAll(".control")) {
+      control.addEventListener("input", ({ target }) => {
+        if (target.dataset.texts) nameOption(target);
+        show(explorer, views);
+      });
+    }
     const guess = explorer.querySelector(".guess");
     if (guess) askFirst(explorer, guess);
-    const button = explorer.querySelector(".play");
-    if (button) play(explorer, button);
+    if (explorer.querySelector(".play")) play(explorer, views);
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll(".explorer").forEach(start);
+    document.querySelectorAll(".explorer:has(.control)").forEach(start);
   });
 })();
