@@ -35,6 +35,11 @@ def test_nothing_is_asked_of_another_host(pages):
             assert "cdn" not in script.text and "unpkg" not in script.text, path.name
 
 
+def test_no_chapter_is_heavy(site):
+    for chapter in chapters():
+        assert (site / f"{chapter}.html").stat().st_size < 1_500_000, chapter
+
+
 def test_every_page_says_which_edition_made_it(site, pages):
     for chapter in chapters():
         footer = pages[site / f"{chapter}.html"].find("footer", class_="bd-footer-content")

@@ -5,7 +5,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer, PointPictures, table
+from helpers.explorers.form import Explorer
+from helpers.explorers.pieces import (
+    PointPictures,
+    headline,
+    legend,
+    percent,
+    plane,
+    spread,
+    table,
+    to_image,
+)
 from helpers.features import extract_features
 
 COUNTS, NUM_DRAWS, NUM_POINTS = (2, 5, 10, 20), 20, 60
@@ -19,54 +29,64 @@ def labels(
 
     models: by what the explorer calls them. train: the training pictures without augmentation.
     """
-    part, names = loaders.part(split), loaders.class_names
+    part, classes = loaders.part(split), loaders.class_names
     known, asked = (
         {name: extract_features(model, loader, device) for name, model in models.items()}
         for loader in (train, part)
     )
-    first, last = list(models)[0], list(models)[-1]  # noqa: RUF015
-    truth = asked[first].tensors[1]
-    most = int(torch.bincount(known[first].tensors[1]).min())
-    counts = {str(count): count for count in COUNTS if count < most} | {f"all {most}": most}
+    names = list(models)
+    truth = asked[names[0]].tensors[1]
+    total = len(known[names[0]])
+    smallest = int(torch.bincount(known[names[0]].tensors[1]).min())
+    counts = {str(count): count for count in COUNTS if count < smallest} | {"all": total}
     said = {
         (name, option): [
             nearest_average(*known[name].tensors, asked[name].tensors[0], count, seed)
-            for seed in range(NUM_DRAWS if count < most else 1)
+            for seed in range(NUM_DRAWS if count < total else 1)
         ]
         for name in models
         for option, count in counts.items()
     }
-    points = torch.linspace(0, len(truth) - 1, min(NUM_POINTS, len(truth))).round().long().tolist()
-    images = PointPictures([part.dataset[i][0] for i in points], loaders)
+    points = spread(len(truth), NUM_POINTS)
+    images = PointPictures([to_image(part.dataset[i][0], loaders) for i in points])
 
     def right(name: str, option: str) -> str:
         shares = [float((each == truth).float().mean()) for each in said[name, option]]
-        spread = f" ({min(shares):.1%}–{max(shares):.1%}, {len(shares)} draws)"
-        return f"{sum(shares) / len(shares):.1%}{spread if len(shares) > 1 else ''}"
+        of = f" ({percent(min(shares))} to {percent(max(shares))} in {len(shares)} draws)"
+        return f"{percent(sum(shares) / len(shares))}{of if len(shares) > 1 else ''}"
 
     def show(name: str, option: str) -> str:
-        x, y = plane(asked[name].tensors[0])
-        called = said[name, option][0]
+        places, called = plane(asked[name].tensors[0]), said[name, option][0]
+        places = (places - places.amin(dim=0)) / (places.amax(dim=0) - places.amin(dim=0) + 1e-9)
         dots = "".join(
             images.point(
-                n, x[i], y[i], f"{names[truth[i]]}, called {names[called[i]]}",
-                f"class-{truth[i]}{'' if called[i] == truth[i] else ' wrong'}",
+                n, *places[i].tolist(), f"{classes[truth[i]]}, called {classes[called[i]]}",
+                int(truth[i]), marked=bool(called[i] != truth[i]),
             )
             for n, i in enumerate(points)
         )  # fmt: skip
-        text = f"{right(name, option)} of the pictures are nearest to the average of their class."
-        return f'<p><b>{text}</b></p><div class="map">{dots}</div>'
+        return (
+            headline(f"{right(name, option)} are nearest to the average of their own class.")
+            + f'{legend(classes)}<div class="map">{dots}</div>'
+            f"<p>{len(points)} of {len(truth)} pictures, in the two directions in which they "
+            "differ most; a ring marks the mistakes with one draw of labels. The averages are "
+            "compared in all directions.</p>"
+        )
 
     few = list(counts)[min(1, len(counts) - 1)]
-    rows = ((name, option, right(name, option)) for name, option in said)
+    measured = "; ".join(f"{name}, {right(name, few)}" for name in names)
+    which = f"Only {few} training pictures of each class have" if few != "all" else "All have"
     return Explorer(
-        f"Only {few} pictures of each class have labels. How many of the others are nearest to the "
-        f"average of their own class, {first}?",
+        f"{which} a label. By the features of the network “{names[0]}”, how many of {len(truth)} "
+        "other pictures are nearest to the average of their own class?",
         ("about half", "two in three", "three in four", "nine in ten"),
-        {"The network": tuple(models), "Labeled pictures of each class": tuple(counts)},
+        {"The network": names, "Labeled pictures of each class": tuple(counts)},
         show,
-        answer=f"Measured {first}: {right(first, few)}. Measured {last}: {right(last, few)}.",
-        in_words=table(("the network", "labels of a class", "right"), rows),
+        answer=f"Measured: {measured}.",
+        in_words=table(
+            ("the network", "labels of a class", "right"),
+            ((name, option, right(name, option)) for name, option in said),
+        ),
         shared=images.style,
     )
 
@@ -81,12 +101,3 @@ def nearest_average(
         for label in range(int(classes.max()) + 1)
     ]
     return torch.cdist(asked, torch.stack(averages)).argmin(dim=1)
-
-
-def plane(features: Tensor) -> tuple[list[float], list[float]]:
-    """Return each picture's place along the two directions of most variance, from 0 to 1."""
-    centered = features - features.mean(dim=0)
-    places = centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
-    low, high = places.amin(dim=0), places.amax(dim=0)
-    x, y = ((places - low) / (high - low)).T.tolist()
-    return x, y

@@ -1,6 +1,7 @@
 """Figures that move: a rate that falls, averages that drift, a boundary that turns."""
 
 import copy
+from itertools import islice
 
 import matplotlib.pyplot as plt
 import torch
@@ -9,11 +10,17 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.explorers.form import Film, chart
+from helpers.explorers.form import Film
+from helpers.explorers.pieces import chart, percent, plane
 from helpers.plots import RIGHT, WRONG
 
 SIZE = (4.6, 2.4)  # inches
-NUM_EPOCHS = 25
+NUM_EPOCHS, MOST_BATCHES = 25, 20
+
+
+def frame(figure: plt.Figure, text: str) -> str:
+    """Return a figure under a sentence."""
+    return f"<p>{text}</p>{chart(figure, text)}"
 
 
 def schedule() -> Film:
@@ -30,7 +37,7 @@ def schedule() -> Film:
             optimizer.step()
             scheduler.step()
 
-    def frame(epoch: int) -> str:
+    def show(epoch: int) -> str:
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         for (name, values), color in zip(rates.items(), (RIGHT, WRONG), strict=True):
             done = values[:epoch]
@@ -39,12 +46,12 @@ def schedule() -> Film:
         ax.set(xlim=(0, NUM_EPOCHS + 1), ylim=(0, 1.05))
         ax.set(xlabel="epoch", ylabel="share of the first rate")
         ax.legend(loc="upper right")
-        now = ", ".join(f"{name} {values[epoch - 1]:.0%}" for name, values in rates.items())
-        return chart(figure, f"Epoch {epoch}: {now} of the first rate.")
+        now = "; ".join(f"{name}, {percent(values[epoch - 1])}" for name, values in rates.items())
+        return frame(figure, f"Of the first rate: {now}.")
 
     return Film(
         "Epoch",
-        {str(epoch): frame(epoch) for epoch in range(1, NUM_EPOCHS + 1, 2)},
+        {str(epoch): show(epoch) for epoch in range(1, NUM_EPOCHS + 1, 2)},
         "<p>Half a cosine falls slowly at first, fast in the middle and slowly at the end. Steps "
         "divide the rate by ten after 7, 14 and 21 epochs.</p>",
     )
@@ -58,68 +65,69 @@ def drift(model: nn.Module, loader: DataLoader, device: torch.device, layer: str
     """
     model = copy.deepcopy(model).to(device).train()
     norm = model.get_submodule(layer)
-    start = norm.running_mean.cpu().clone()
-    means = [start]
-    for inputs, _ in loader:
+    start, deviation = norm.running_mean.cpu().clone(), norm.running_var.sqrt().cpu()
+    moved = [torch.zeros_like(start)]
+    for inputs, _ in islice(loader, MOST_BATCHES):
         model(inputs.to(device))
-        means.append(norm.running_mean.cpu().clone())
-    order = start.argsort()
-    low, high = float(torch.stack(means).min()), float(torch.stack(means).max())
+        moved.append((norm.running_mean.cpu() - start) / deviation)
+    order = moved[-1].argsort()
+    most = float(moved[-1].abs().max())
 
-    def frame(batch: int) -> str:
+    def show(batch: int) -> str:
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
-        ax.plot(start[order], color="gray", label="pretrained")
-        ax.plot(means[batch][order], ".", color=WRONG, markersize=3, label="now")
-        ax.set(xlabel="channel, in the order of its pretrained mean", ylabel="running mean")
-        ax.set_ylim(low, high)
-        ax.legend(loc="upper left")
-        distance = float((means[batch] - start).abs().mean())
-        return chart(figure, f"After {batch} batches: {distance:.3f} away on average.")
+        ax.axhline(0, color="gray")
+        ax.plot(moved[batch][order][:: max(1, len(order) // 128)], ".", color=WRONG, markersize=3)
+        ax.set(xlabel="channel, in the order of the last batch", ylabel="moved by (deviations)")
+        ax.set(xticks=[], ylim=(-1.1 * most, 1.1 * most))
+        middle = float(moved[batch].abs().median())
+        return frame(figure, f"Half of the channels have moved by {middle:.2f} deviations or more.")
 
-    last = float((means[-1] - start).abs().mean())
+    last = float(moved[-1].abs().median())
     return Film(
         "Batches seen",
-        {str(batch): frame(batch) for batch in range(len(means))},
-        f"<p>After {len(means) - 1} batches the running means are {last:.3f} away from the "
-        "pretrained ones on average, although no weight was trained.</p>",
+        {str(batch): show(batch) for batch in range(len(moved))},
+        f"<p>After {len(moved) - 1} batches half of the running means have moved by {last:.2f} "
+        "deviations or more, although no weight was trained.</p>",
     )
 
 
-def boundary(features: TensorDataset, class_names: list[str], *, num_epochs: int = 15) -> Film:
-    """Show the boundary of a linear head on two directions of the features, as it trains.
+def boundary(features: TensorDataset, class_names: list[str], *, num_steps: int = 15) -> Film:
+    """Show the boundary of a new linear head on two directions of the features, as it trains.
 
-    features: `(N, num_features)` of two classes, as of `extract_features`.
+    features: `(N, num_features)`, as of `extract_features`. Only the first two classes are shown.
+    Each step is one of gradient descent on all pictures.
     """
-    inputs, labels = features.tensors
-    centered = inputs - inputs.mean(dim=0)
-    places = centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
+    inputs, labels = (tensor[features.tensors[1] < 2] for tensor in features.tensors)
+    places = plane(inputs)
     places = places / places.std(dim=0)
-    torch.manual_seed(0)
-    head = nn.Linear(2, 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = nn.Linear(2, 2)
     optimizer, criterion = SGD(head.parameters(), lr=0.3), nn.CrossEntropyLoss()
+    sides: list[str] = []
 
-    def frame(epoch: int) -> str:
+    def show(step: int) -> str:
         weights, bias = head.weight[1] - head.weight[0], head.bias[1] - head.bias[0]
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
-        for label, (name, color) in enumerate(zip(class_names, (RIGHT, WRONG), strict=True)):
-            x, y = places[labels == label].T
-            ax.plot(x, y, "os"[label], color=color, markersize=3, label=name)
+        for label, (name, color) in enumerate(zip(class_names[:2], (RIGHT, WRONG), strict=True)):
+            ax.plot(*places[labels == label].T, "os"[label], color=color, markersize=3, label=name)
         x = torch.tensor([-3.5, 3.5])
         ax.plot(x, -(weights[0].item() * x + bias.item()) / weights[1].item(), color="gray")
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), xticks=[], yticks=[])
         ax.legend(loc="upper left")
         right = float((head(places).argmax(dim=1) == labels).float().mean())
-        return chart(figure, f"Epoch {epoch}: {right:.1%} of the pictures on the right side.")
+        sides.append(percent(right))
+        return frame(figure, f"{sides[-1]} of the pictures are on the right side of the line.")
 
-    frames = {"0": frame(0)}
-    for epoch in range(1, num_epochs + 1):
+    frames = {"0": show(0)}
+    for step in range(1, num_steps + 1):
         optimizer.zero_grad()
         criterion(head(places), labels).backward()
         optimizer.step()
-        frames[str(epoch)] = frame(epoch)
+        frames[str(step)] = show(step)
     return Film(
-        "Epoch",
+        "Step",
         frames,
-        "<p>The line where both classes are equally likely begins anywhere, and turns until most "
-        "pictures of either class are on their own side of it.</p>",
+        f"<p>On the line both classes are equally likely. Before training {sides[0]} of the "
+        f"pictures lie on the right side of it, after {num_steps} steps {sides[-1]}.</p>",
     )

@@ -5,36 +5,25 @@ without a kernel holds what every setting gives, as HTML, and `static/explorers.
 that is chosen. Both come from the same function.
 """
 
-import hashlib
 import html
-import io
+import json
 import os
-import re
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import ipywidgets
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-from PIL import Image
-from torch import Tensor
-
-from helpers.data import Loaders
-from helpers.plots import restore
 
 STYLE = Path(__file__).parent / "static" / "explorers.css"  # the site has it on every page
 RUN_ME = '<p class="run-me">Run this cell, and it moves.</p>'  # in a notebook that was not run
-SAFE = " /:;=,.()<>'!*-"  # within the quotation marks of an address
-FRAME = 350  # milliseconds
 MOST_BUTTONS = 6  # options of a control; more are a slider
+FRAME = 350  # milliseconds
+SURE = "This is my guess"
 
 
 class Movable:
-    """What a cell displays as a widget in a notebook, and as HTML on a page."""
+    """What a cell displays: a widget in a notebook, or HTML on a page."""
 
     def widget(self) -> ipywidgets.Widget:
         """Make the form for a notebook."""
@@ -45,17 +34,16 @@ class Movable:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **_) -> dict[str, Any]:
-        """Give a notebook the widget with its style, and a page the HTML.
+        """Give a notebook the widget with its style.
 
-        With EXPLORERS=page in the environment there is no widget, for outputs that are stored.
+        With EXPLORERS=page in the environment, give the page: for outputs that are stored.
         """
-        page = {"text/plain": type(self).__name__, "text/html": self.to_html()}
         if os.environ.get("EXPLORERS") == "page":
-            return page
+            return {"text/plain": type(self).__name__, "text/html": self.to_html()}
         style = ipywidgets.HTML(f"<style>{STYLE.read_text('utf8')}</style>")
         widget = ipywidgets.VBox([style, self.widget()])
         widget.add_class("explorer")
-        return widget._repr_mimebundle_() | page
+        return widget._repr_mimebundle_()
 
 
 class Explorer(Movable):
@@ -92,9 +80,10 @@ class Explorer(Movable):
         """Go through all settings: the index of the option of each control."""
         yield from product(*(range(len(options)) for options in self.controls.values()))
 
-    def with_start(self) -> Iterator[tuple[tuple[str, list], int]]:
+    def with_start(self) -> Iterator[tuple[str, list, int]]:
         """Go through the controls: label and options, and the index of the first choice."""
-        yield from zip(self.controls.items(), self.start, strict=True)
+        for (label, options), at in zip(self.controls.items(), self.start, strict=True):
+            yield label, options, at
 
     def shown(self, setting: Sequence[int]) -> str:
         """Return what a setting shows."""
@@ -105,36 +94,38 @@ class Explorer(Movable):
         """Make the form for a notebook: a guess, then controls that compute."""
         guess = ipywidgets.RadioButtons(options=self.guesses, value=None)
         guess.layout.width = "auto"
-        controls = [choice(*named, at) for named, at in self.with_start()]
+        sure = ipywidgets.Button(description=SURE, disabled=True)
+        controls = [choice(*control) for control in self.with_start()]
         said, shown = ipywidgets.HTML(), ipywidgets.HTML()
-        explored = ipywidgets.VBox([said, *controls, shown])
+        explored = ipywidgets.VBox([said, *controls, shown, ipywidgets.HTML(in_words(self))])
         explored.layout.display = "none"
 
         def update(_=None) -> None:
             shown.value = self.shown([control.index for control in controls])
 
-        def begin(change: dict) -> None:
-            said.value = f"<p>Your guess: <b>{html.escape(change.new)}</b>. {self.answer}</p>"
+        def begin(_) -> None:
+            said.value = f"<p>Your guess: <b>{html.escape(guess.value)}</b>. {self.answer}</p>"
             explored.layout.display = None
 
-        guess.observe(begin, "value")
+        guess.observe(lambda _: setattr(sure, "disabled", False), "value")
+        sure.on_click(begin)
         for control in controls:
             control.observe(update, "index")
         update()
         question = ipywidgets.HTML(f"{self.shared}<b>{html.escape(self.question)}</b>")
-        return ipywidgets.VBox([question, guess, explored])
+        return ipywidgets.VBox([question, guess, sure, explored])
 
     def to_html(self) -> str:
         """Return the form for a page without a kernel: all settings, of which one shows."""
         shown = {" ".join(map(str, setting)): self.shown(setting) for setting in self.settings()}
         views = one_of(shown, " ".join(map(str, self.start)))
-        controls = "".join(fieldset(*named, at) for named, at in self.with_start())
+        controls = "".join(fieldset(*control) for control in self.with_start())
         return (
             f'<div class="explorer">{RUN_ME}{self.shared}'
             f"{fieldset(self.question, self.guesses, None, kind='guess')}"
-            f'<div class="explored"><p class="said"></p>{controls}{views}</div>'
-            f'<script type="text/html" class="answer">{self.answer}</script>'
-            f'<details class="in-words"><summary>In words</summary>{self.in_words}</details></div>'
+            f'<button type="button" class="sure" disabled>{SURE}</button>'
+            f'<div class="explored"><p class="said" role="status"></p>{controls}{views}</div>'
+            f'<script type="text/html" class="answer">{self.answer}</script>{in_words(self)}</div>'
         )
 
 
@@ -151,23 +142,32 @@ class Film(Movable):
     def widget(self) -> ipywidgets.Widget:
         """Make the form for a notebook."""
         frames = list(self.frames.values())
-        slider = ipywidgets.SelectionSlider(options=list(self.frames), description=self.label)
+        at = choice(self.label, list(self.frames), 0)
         play = ipywidgets.Play(max=len(frames) - 1, interval=FRAME)
         shown = ipywidgets.HTML(frames[0])
-        ipywidgets.jslink((play, "value"), (slider, "index"))
-        slider.observe(lambda change: setattr(shown, "value", frames[change.new]), "index")
-        return ipywidgets.VBox([ipywidgets.HBox([play, slider]), shown])
+        ipywidgets.jslink((play, "value"), (at, "index"))
+        at.observe(lambda change: setattr(shown, "value", frames[change.new]), "index")
+        return ipywidgets.VBox(
+            [ipywidgets.HBox([play, at]), shown, ipywidgets.HTML(in_words(self))]
+        )
 
     def to_html(self) -> str:
         """Return the form for a page without a kernel: all frames; without a script, the last."""
-        last = len(self.frames) - 1
+        last, label = len(self.frames) - 1, html.escape(self.label)
         views = one_of({str(i): frame for i, frame in enumerate(self.frames.values())}, str(last))
         return (
             f'<div class="explorer film" data-interval="{FRAME}">{RUN_ME}'
-            '<button type="button" class="play">Play</button>'
-            f"{slider(self.label, list(self.frames), last)}{views}"
-            f'<details class="in-words"><summary>In words</summary>{self.in_words}</details></div>'
+            f'<button type="button" class="play" aria-label="Play: {label}">Play</button>'
+            f"{slider(self.label, list(self.frames), last)}{views}{in_words(self)}</div>"
         )
+
+
+def in_words(movable: Explorer | Film) -> str:
+    """Return what there is to see, folded."""
+    return (
+        '<details class="in-words"><summary>In words</summary>'
+        f"<div>{movable.in_words}</div></details>"
+    )
 
 
 def one_of(views: Mapping[str, str], shown: str) -> str:
@@ -177,9 +177,7 @@ def one_of(views: Mapping[str, str], shown: str) -> str:
         for setting, view in views.items()
         if setting != shown
     )
-    return (
-        f'<div class="view" aria-live="polite" data-setting="{shown}">{views[shown]}</div>{others}'
-    )
+    return f'<div class="view" data-setting="{shown}">{views[shown]}</div>{others}'
 
 
 def choice(label: str, options: Sequence[Any], chosen: int) -> ipywidgets.Widget:
@@ -196,112 +194,20 @@ def fieldset(
     """Return the same as HTML; `chosen` is the index of an option, or None."""
     if kind == "control" and len(options) > MOST_BUTTONS:
         return slider(label, options, chosen or 0)
-    texts, legend = [html.escape(str(option)) for option in options], html.escape(label)
     buttons = "".join(
         f'<label><input type="radio" value="{i}"{" checked" if i == chosen else ""}>'
-        f"<span>{text}</span></label>"
-        for i, text in enumerate(texts)
+        f"<span>{html.escape(str(option))}</span></label>"
+        for i, option in enumerate(options)
     )
-    return f'<fieldset class="{kind}"><legend>{legend}</legend>{buttons}</fieldset>'
+    return f'<fieldset class="{kind}"><legend>{html.escape(label)}</legend>{buttons}</fieldset>'
 
 
-def slider(label: str, options: Sequence[Any], chosen: int = 0) -> str:
+def slider(label: str, options: Sequence[Any], chosen: int) -> str:
     """Return a slider over the options as HTML."""
-    texts = [html.escape(str(option)) for option in options]
+    texts = [str(option) for option in options]
+    at = html.escape(texts[chosen])
     return (
-        f'<label class="control slider"><span>{html.escape(label)}: '
-        f"<output>{texts[chosen]}</output></span>"
+        f'<label class="control slider"><span>{html.escape(label)}: <b class="at">{at}</b></span>'
         f'<input type="range" min="0" max="{len(texts) - 1}" value="{chosen}" '
-        f'aria-valuetext="{texts[chosen]}" data-texts="{"|".join(texts)}"></label>'
+        f'aria-valuetext="{at}" data-texts="{html.escape(json.dumps(texts))}"></label>'
     )
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in header)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def thumbnails(pictures: Iterable[str]) -> str:
-    """Return pictures side by side, as many as there is room for."""
-    return f'<div class="thumbnails">{"".join(pictures)}</div>'
-
-
-def chart(figure: Figure, alt: str) -> str:
-    """Return a figure as an `<img>` that holds its SVG, made small, and close it."""
-    file = io.StringIO()
-    for ax in figure.axes:
-        ax.grid(visible=False)  # many lines, of little use
-    with plt.rc_context({"svg.fonttype": "none"}):  # letters, not their outlines
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    plt.close(figure)
-    svg = file.getvalue()[file.getvalue().index("<svg") :]
-    for long, short in (
-        (r"<metadata>.*?</metadata>", ""),
-        (r"font-family: [^;\"]*", "font-family: sans-serif"),
-        (r"(\.\d\d)\d+", r"\1"),  # a hundredth of a point
-        (r"\s+", " "),
-        ("> <", "><"),
-        ('"', "'"),  # which an address may have as it is
-    ):
-        svg = re.sub(long, short, svg, flags=re.DOTALL)
-    return (
-        f'<img class="chart" alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg, SAFE)}">'
-    )
-
-
-def thumbnail(image: Tensor, loaders: Loaders, text: str, side: int = 96) -> str:
-    """Return a normalized picture `(3, H, W)` over a line of text."""
-    return picture(to_image(image, loaders), text, side)
-
-
-def picture(image: Image.Image, text: str, side: int = 96) -> str:
-    """Return a picture over a line of text."""
-    text = html.escape(text)
-    image = image.resize((side, side))
-    return (
-        f'<figure style="width: {side}px">'
-        f'<img src="{webp(image)}" alt="{text}" width="{side}" height="{side}">'
-        f"<figcaption>{text}</figcaption></figure>"
-    )
-
-
-def to_image(image: Tensor, loaders: Loaders) -> Image.Image:
-    """Undo the normalization."""
-    pixels = 255 * restore(image, loaders.mean, loaders.std)
-    return Image.fromarray(pixels.round().astype("uint8"))
-
-
-def webp(image: Image.Image) -> str:
-    """Return a picture as an address that holds it."""
-    file = io.BytesIO()
-    image.save(file, "webp", quality=70)
-    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"
-
-
-class PointPictures:
-    """Pictures that points of a map show when they are pointed at, all in one."""
-
-    def __init__(self, images: Sequence[Tensor], loaders: Loaders, side: int = 72):
-        """Lay them side by side."""
-        self.side = side
-        sheet = Image.new("RGB", (side * len(images), side))
-        for i, image in enumerate(images):
-            sheet.paste(to_image(image, loaders).resize((side, side)), (side * i, 0))
-        source = webp(sheet)
-        self.name = f"sheet-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-        self.style = f"<style>.{self.name} {{ background-image: url({source}); }}</style>"
-
-    def point(self, i: int, x: float, y: float, text: str, kind: str) -> str:
-        """Return the point of picture i at a place from 0 to 1; `kind` is its CSS class."""
-        text = html.escape(text)
-        return (
-            f'<span class="point {kind}" style="left:{100 * x:.1f}%;bottom:{100 * y:.1f}%" '
-            f'role="img" aria-label="{text}" tabindex="{0 if "wrong" in kind else -1}">'
-            f'<span class="{self.name}" style="background-position:{-self.side * i}px 0">'
-            f"{text}</span></span>"
-        )

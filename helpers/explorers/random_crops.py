@@ -8,13 +8,14 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer, picture, table, thumbnails
+from helpers.explorers.form import Explorer
+from helpers.explorers.pieces import SIDE, headline, percent, picture, spread, table, thumbnails
 
 FILE = Path(__file__).with_suffix(".csv")  # by tools/render/measure_crops.py
 COLUMNS = ["smallest scale", "share that hold the insect"]
-SCALES = (0.08, 0.2, 0.35, 0.5, 0.75, 1.0)
+SCALES = {percent(scale, 0): scale for scale in (0.08, 0.2, 0.35, 0.5, 0.75, 1.0)}
 HELD = 0.5  # of what a picture shows of its insects: so much must a crop have to count
-NUM_CROPS, NUM_PICTURES, SIDE = 6, 2, 88
+NUM_CROPS, NUM_PICTURES = 6, 2
 
 
 def crops(loaders: Loaders) -> Explorer:
@@ -22,27 +23,31 @@ def crops(loaders: Loaders) -> Explorer:
     with FILE.open(encoding="utf8") as file:
         shares = {float(row[COLUMNS[0]]): float(row[COLUMNS[1]]) for row in csv.DictReader(file)}
     train, names = loaders.train.dataset, loaders.class_names
-    chosen = torch.linspace(0, len(train) - 1, NUM_PICTURES).round().long().tolist()
-    whole = {f"{names[train.labels[i]]}, picture {n}": i for n, i in enumerate(chosen, 1)}
+    chosen = enumerate(spread(len(train), NUM_PICTURES), 1)
+    whole = {f"picture {n}: {names[train.labels[i]]}": i for n, i in chosen}
 
-    def show(scale: float, which: str) -> str:
-        torch.manual_seed(0)
-        crop, image = v2.RandomResizedCrop(SIDE, scale=(scale, 1)), train.pictures[whole[which]]
-        images = [to_pil_image(crop(image)) for _ in range(NUM_CROPS)]
-        drawn = (picture(image, f"crop {n}", SIDE) for n, image in enumerate(images, 1))
-        return (
-            f"<p><b>{shares[scale]:.1%} of such crops of the rendered pictures hold the insect:"
-            f"</b> at least half of what the picture shows of it.</p>"
-            f"{thumbnails(drawn)}"
-        )
+    def show(smallest: str, which: str) -> str:
+        scale, image = SCALES[smallest], train.pictures[whole[which]]
+        crop = v2.RandomResizedCrop(SIDE, scale=(scale, 1))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            images = [to_pil_image(crop(image)) for _ in range(NUM_CROPS)]
+        drawn = (picture(image, f"crop {n}") for n, image in enumerate(images, 1))
+        return headline(kept(scale)) + thumbnails(drawn)
 
-    rows = ((scale, f"{shares[scale]:.1%}") for scale in SCALES)
+    def kept(scale: float) -> str:
+        share = percent(shares[scale])
+        return f"{share} of these crops of rendered pictures keep at least half of the insect."
+
     return Explorer(
-        "The usual smallest crop has 0.08 of a picture's area. In how many such crops is there "
-        "still at least half of the insect?",
-        ("in nearly all", "in three of four", "in half of them", "in one of four"),
-        {"Smallest part of the area": SCALES, "Picture": tuple(whole)},
+        "Usually a crop takes a random part of a picture, between 8 % and all of its area. How "
+        "many of these crops keep at least half of the insect?",
+        ("nearly all", "three in four", "half", "one in four"),
+        {"Smallest part of the area": tuple(SCALES), "Picture": tuple(whole)},
         show,
-        answer=f"Measured on the rendered pictures: in {shares[0.08]:.1%}.",
-        in_words=table(("smallest part of the area", "crops that hold the insect"), rows),
+        answer=f"Measured on the rendered training pictures: {percent(shares[0.08])}.",
+        in_words=table(
+            ("smallest part of the area", "crops with at least half of the insect"),
+            ((text, percent(shares[scale])) for text, scale in SCALES.items()),
+        ),
     )

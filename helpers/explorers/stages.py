@@ -7,12 +7,21 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer, picture, table, thumbnail, thumbnails
+from helpers.explorers.form import Explorer
+from helpers.explorers.pieces import (
+    headline,
+    percent,
+    picture,
+    spread,
+    table,
+    thumbnails,
+    to_image,
+)
 from helpers.models import eval_mode
 from helpers.recipe import best_head
 
 NODES = {"the first convolution": "maxpool"} | {f"stage {i}": f"layer{i}" for i in (1, 2, 3, 4)}
-NUM_MAPS, NUM_NEIGHBORS, NUM_PICTURES, SIDE = 5, 4, 3, 88
+NUM_MAPS, NUM_NEIGHBORS, NUM_PICTURES = 5, 4, 3
 
 
 def layers(model: nn.Module, train: DataLoader, loaders: Loaders, device: torch.device) -> Explorer:
@@ -23,39 +32,47 @@ def layers(model: nn.Module, train: DataLoader, loaders: Loaders, device: torch.
     extractor = create_feature_extractor(model, {node: name for name, node in NODES.items()})
     maps, inputs, labels = run(extractor, loaders.val, device)
     train_maps, _, train_labels = run(extractor, train, device)
-    names, shown = loaders.class_names, spread(labels)
+    names = loaders.class_names
     means = {name: found.mean(dim=(2, 3)) for name, found in maps.items()}
     right = {
         name: probe(train_maps[name].mean(dim=(2, 3)), train_labels, means[name], labels)
         for name in NODES
     }
-    pictures = {f"{names[labels[i]]}, picture {n}": i for n, i in enumerate(shown, 1)}
+    chosen = enumerate(spread(len(labels), NUM_PICTURES), 1)
+    pictures = {f"picture {n}: {names[labels[i]]}": i for n, i in chosen}
 
     def show(name: str, which: str) -> str:
         i, found = pictures[which], maps[name]
-        near = nearest(means[name], i)
-        strongest = found[i].flatten(1).std(dim=1).topk(NUM_MAPS).indices
-        channels, side = found.shape[1:3]
-        drawn = [picture(gray(found[i, c]), f"map {c}", SIDE) for c in strongest.tolist()]
-        alike = [thumbnail(inputs[j], loaders, names[labels[j]], SIDE) for j in near]
-        itself = thumbnail(inputs[i], loaders, "the picture", SIDE)
+        strongest = found[i].flatten(1).std(dim=1).topk(NUM_MAPS).indices.tolist()
+        drawn = [
+            picture(gray(found[i, c]), f"map {c}", resample=Image.Resampling.NEAREST)
+            for c in strongest
+        ]
+        alike = [
+            picture(to_image(inputs[j], loaders), names[labels[j]]) for j in nearest(means[name], i)
+        ]
+        itself = picture(to_image(inputs[i], loaders), "the picture")
+        channels, height, width = found.shape[1:]
         return (
-            f"<p><b>A linear head on this layer's means is right on {right[name]:.1%} of the "
-            f"validation pictures.</b> {channels} maps of {side} × {side}.</p>"
-            f"{thumbnails([itself, *drawn])}"
-            f"<p>The pictures whose means are nearest:</p>{thumbnails(alike)}"
+            headline(f"A linear head is right on {percent(right[name])} after {name}.")
+            + f"<p>The {NUM_MAPS} that vary most of {channels} maps of {height} × {width}, from "
+            f"their lowest value, black, to their highest:</p>{thumbnails([itself, *drawn])}"
+            f"<p>The pictures whose means of all maps are most alike:</p>{thumbnails(alike)}"
         )
 
     best = max(right, key=lambda name: right[name])
-    rows = ((name, f"{share:.1%}") for name, share in right.items())
     return Explorer(
-        "A linear head reads the means of the maps after each stage. After which stage does it "
-        "tell our classes apart best?",
+        "A linear head reads the mean of each map after a stage. After which stage does it tell "
+        "our classes apart best?",
         tuple(NODES),
         {"After": tuple(NODES), "Picture": tuple(pictures)},
         show,
-        answer=f"Measured: after {best}, on {right[best]:.1%} of the validation pictures.",
-        in_words=table(("after", "right, of the validation pictures"), rows),
+        answer=f"Measured: after {best}, on {percent(right[best])} of {len(labels)} validation "
+        "pictures. A difference of a few points may be luck.",
+        in_words=table(
+            ("after", "right, of the validation pictures"),
+            ((name, percent(share)) for name, share in right.items()),
+        ),
     )
 
 
@@ -70,11 +87,6 @@ def run(
     return maps, torch.cat([inputs for _, inputs, _ in found]), torch.cat([y for *_, y in found])
 
 
-def spread(labels: Tensor) -> list[int]:
-    """Choose pictures from the whole range, so that classes in order are all there."""
-    return torch.linspace(0, len(labels) - 1, NUM_PICTURES).round().long().tolist()
-
-
 def probe(train: Tensor, train_labels: Tensor, means: Tensor, labels: Tensor) -> float:
     """Train the best linear head on standardized means `(N, C)`; return its accuracy on others."""
     center, scale = train.mean(dim=0), train.std(dim=0) + 1e-6
@@ -86,7 +98,8 @@ def probe(train: Tensor, train_labels: Tensor, means: Tensor, labels: Tensor) ->
 def nearest(means: Tensor, i: int) -> list[int]:
     """Return the pictures whose means `(N, C)` point most nearly where those of picture i do."""
     directions = nn.functional.normalize(means, dim=1)
-    return (directions @ directions[i]).topk(NUM_NEIGHBORS + 1).indices[1:].tolist()
+    order = (directions @ directions[i]).argsort(descending=True).tolist()
+    return [j for j in order if j != i][:NUM_NEIGHBORS]
 
 
 def gray(values: Tensor) -> Image.Image:

@@ -4,13 +4,15 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import PercentFormatter
 from torch import nn
+from torch.utils.data import DataLoader
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer, chart, table, thumbnail, thumbnails
+from helpers.explorers.form import Explorer
+from helpers.explorers.pieces import chart, headline, percent, picture, table, thumbnails, to_image
 from helpers.metrics import predict
 from helpers.plots import RIGHT, WRONG
 
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+THRESHOLDS = {f"{100 * t:g} %": t for t in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)}
 MOST_SHOWN = 4
 
 
@@ -18,51 +20,60 @@ def mistakes(
     model: nn.Module, loaders: Loaders, device: torch.device, *, split: str = "val"
 ) -> Explorer:
     """Explore on how many pictures a model is sure enough to answer, and how often it is right."""
-    logits, labels = predict(model, loaders.part(split), device)
+    pictures, names = loaders.part(split).dataset, loaders.class_names
+    logits, labels = predict(model, DataLoader(pictures, 50), device)
     sure, predicted = logits.softmax(dim=1).max(dim=1)
-    wrong, pictures = predicted != labels, loaders.part(split).dataset
-    names, thresholds = loaders.class_names, {percent(t): t for t in THRESHOLDS}
+    wrong, total = predicted != labels, len(labels)
 
     def counts(threshold: float) -> tuple[int, int]:
         answered = sure >= threshold
         return int(answered.sum()), int((answered & wrong).sum())
 
+    found = {text: counts(threshold) for text, threshold in THRESHOLDS.items()}
+
     def show(text: str) -> str:
-        threshold = thresholds[text]
-        answered, num_wrong = counts(threshold)
-        found = f"It answers {answered} of {len(labels)} pictures, {num_wrong} of them wrongly."
-        order = (sure * (wrong & (sure >= threshold))).argsort(descending=True)
-        worst = [shown(i) for i in order[: min(num_wrong, MOST_SHOWN)].tolist()]
-        return f"<p><b>{found}</b></p>{draw(threshold, found)}{thumbnails(worst)}"
+        answered, num_wrong = found[text]
+        said = f"It answers {answered} of {total} pictures, {num_wrong} of them wrongly."
+        order = (sure * (wrong & (sure >= THRESHOLDS[text]))).argsort(descending=True)
+        worst = [mistake(i) for i in order[: min(num_wrong, MOST_SHOWN)].tolist()]
+        return f"{headline(said)}{draw(text, said)}{thumbnails(worst)}"
 
-    def shown(i: int) -> str:
+    def mistake(i: int) -> str:
         said, true = names[predicted[i]], names[labels[i]]
-        return thumbnail(pictures[i][0], loaders, f"{said} {sure[i]:.0%}, but {true}")
+        return picture(
+            to_image(pictures[i][0], loaders), f"{said} {percent(sure[i].item())}, but {true}"
+        )
 
-    def draw(threshold: float, alt: str) -> str:
+    def draw(text: str, alt: str) -> str:
         figure, ax = plt.subplots(figsize=(4.6, 2.2), layout="constrained")
-        found = {t: counts(t) for t in THRESHOLDS}
-        shares = {t: (n / len(labels), 1 - k / max(1, n)) for t, (n, k) in found.items()}
+        shares = {t: (n / total, 1 - k / n) for t, (n, k) in found.items() if n}
         ax.plot(*zip(*shares.values(), strict=True), "o-", color=RIGHT, markersize=4)
-        ax.plot(*shares[threshold], "o", color=WRONG, markersize=9)
+        if text in shares:
+            ax.plot(*shares[text], "o", color=WRONG, markersize=9)
         ax.set(xlabel="share of the pictures that it answers", ylabel="right, of those")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         return chart(figure, alt)
 
-    rows = ((text, *counts(threshold)) for text, threshold in thresholds.items())
-    return Explorer(
-        f"The model is wrong on {int(wrong.sum())} of {len(labels)} pictures. Now it may stay "
-        "silent where its probability is below 90 %. How many of those mistakes remain?",
-        ("nearly all", "about half", "nearly none"),
-        {"It answers from a probability of": tuple(thresholds)},
-        show,
-        answer=f"Measured: {counts(0.9)[1]} of {int(wrong.sum())} remain, and it answers "
-        f"{counts(0.9)[0]} of {len(labels)} pictures.",
-        in_words=table(("from a probability of", "answers", "of them wrong"), rows),
+    num_wrong, (answered, remain) = int(wrong.sum()), found["90 %"]
+    question = (
+        f"The model is wrong on {num_wrong} of {total} pictures. Now it stays silent where its "
+        "probability is below 90 %. How many of those mistakes remain?"
     )
-
-
-def percent(share: float) -> str:
-    """Write a share with as many digits as it needs."""
-    return f"{100 * share:g} %"
+    if not num_wrong:
+        question = (
+            f"The model is right on all {total} pictures. On how many of them is its probability "
+            "at least 90 %?"
+        )
+    return Explorer(
+        question,
+        ("more than two thirds", "one to two thirds", "less than one third"),
+        {"It answers where its probability is at least": tuple(THRESHOLDS)},
+        show,
+        answer=f"Measured: it answers {answered} of {total} pictures, and {remain} of its "
+        f"{num_wrong} mistakes remain.",
+        in_words=table(
+            ("probability of at least", "answers", "of them wrong"),
+            ((text, *numbers) for text, numbers in found.items()),
+        ),
+    )

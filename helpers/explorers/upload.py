@@ -1,4 +1,4 @@
-"""Your own picture: what a model says of it, how sure it is, and where it looked."""
+"""Your own picture: what a model says of it, how sure it is, and what speaks for that."""
 
 import tempfile
 from html import escape
@@ -11,22 +11,23 @@ from PIL import Image
 from torch import Tensor, nn
 
 from helpers.data import Loaders
-from helpers.explorers.form import Movable, picture, thumbnails, to_image
+from helpers.explorers.form import Movable
+from helpers.explorers.pieces import headline, percent, picture, thumbnails, to_image
 from helpers.models import eval_mode, head_of
 from helpers.pictures.decode import open_picture
 
-SIDE = 176  # pixels of a picture on the page
+SIZE = 176  # pixels of a picture on the page
 
 
 class OwnPicture(Movable):
-    """A button that takes a picture; nothing of it is stored."""
+    """A button that takes a picture, which goes to the kernel and nowhere else."""
 
     def __init__(
         self, model: nn.Module, loaders: Loaders, device: torch.device, *, threshold: float = 0.0
     ):
         """Take the model, and loaders that say how its pictures are prepared.
 
-        threshold: the least probability of an answer; below it the answer is "neither".
+        threshold: the least probability of an answer; below it the answer is "none of them".
         """
         self.model, self.loaders, self.device, self.threshold = model, loaders, device, threshold
 
@@ -48,32 +49,31 @@ class OwnPicture(Movable):
 
     def to_html(self) -> str:
         """Return what a page without a kernel shows: the answer for a validation picture."""
-        example = self.answer(self.loaders.val.dataset.pictures[0])
+        pictures = self.loaders.val.dataset
+        name = escape(self.loaders.class_names[pictures.labels[0]])
         return (
             '<div class="explorer"><p>In a running notebook there is a button here, which takes a '
-            f"picture of yours. Of a validation picture it says:</p>{example}</div>"
+            f"picture of yours. Of a validation picture ({name}) the network says:</p>"
+            f"{self.answer(pictures.pictures[0])}</div>"
         )
 
     def answer(self, image: Tensor) -> str:
         """Return what the model says of a picture `(3, H, W)`, uint8."""
-        prepare = self.loaders.val.dataset
+        prepare, names = self.loaders.val.dataset, self.loaders.class_names
         inputs = prepare.per_batch(prepare.per_picture(image)[None]).to(self.device)
         maps, logits = maps_and_logits(self.model, inputs)
         share, label = logits.softmax(dim=0).max(dim=0)
-        name = self.loaders.class_names[label]
-        said = name if share >= self.threshold else "neither"
-        votes = class_votes(self.model, maps, int(label))
+        name = names[label]
+        wanted = f" An answer needs {percent(self.threshold)}." if self.threshold else ""
+        said = f"{name}, with a probability of {percent(share.item())}.{wanted}"
+        if share < self.threshold:
+            said = f"None of them: {name}, the likeliest, has only {percent(share.item())}.{wanted}"
         seen = to_image(inputs[0], self.loaders)
-        return (
-            f"<p><b>{escape(said)}</b>: {escape(name)} has a probability of {share:.1%}"
-            f"{f', and {self.threshold:.1%} are wanted' if self.threshold else ''}.</p>"
-            + thumbnails(
-                [
-                    picture(seen, "as the network sees it", SIDE),
-                    picture(blend(seen, votes), f"red: votes for {name}; blue: against it", SIDE),
-                ]
-            )
-        )
+        shown = [picture(seen, "as the network sees it", SIZE)]
+        if maps is not None:
+            votes = blend(seen, class_votes(self.model, maps, int(label)))
+            shown.append(picture(votes, f"red: speaks for {name}; blue: against", SIZE))
+        return headline(said) + thumbnails(shown)
 
 
 def decode(name: str, content: bytes) -> Tensor:
@@ -82,28 +82,39 @@ def decode(name: str, content: bytes) -> Tensor:
         path = Path(folder, "picture")
         path.write_bytes(content)
         try:
-            return open_picture(path, short_side=2 * SIDE)
+            return open_picture(path, short_side=2 * SIZE)
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from error
 
 
 @torch.no_grad()
-def maps_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maps `(C, H, W)` that are averaged to features, and the logits, of one picture."""
+def maps_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return the maps `(C, H, W)` that are averaged to features, and the logits, of one picture.
+
+    None instead of the maps where the features are no averages of maps, as in a transformer.
+    """
+    head = head_of(model)
     with eval_mode(model):
+        logits = model(inputs)[0].cpu()
         if hasattr(model, "forward_features"):  # a network of timm's
             maps = model.forward_features(inputs)
         else:
             maps = nn.Sequential(*list(model.children())[:-2])(inputs)
-        return maps[0].cpu(), model(inputs)[0].cpu()
+        if maps.dim() != 4 or maps.shape[1] != head.in_features:
+            return None, logits
+        same = torch.allclose(head(maps.mean(dim=(2, 3)))[0].cpu(), logits, rtol=1e-3, atol=1e-3)
+    return maps[0].cpu() if same else None, logits
 
 
 def class_votes(model: nn.Module, maps: Tensor, label: int) -> Tensor:
-    """Return each position's vote for a class, `(H, W)`: their mean plus the bias is its logit.
+    """Return what each position says for a class, `(H, W)`, compared with the mean of all classes.
+
+    Their mean, with the biases, is the logit less the mean of all logits.
 
     Zhou et al., *Learning deep features for discriminative localization*, 2016, arXiv:1512.04150.
     """
-    weight = head_of(model).weight[label].detach().cpu()
+    weights = head_of(model).weight.detach().cpu()
+    weight = weights[label] - weights.mean(dim=0)
     return (weight[:, None, None] * maps).sum(dim=0)
 
 

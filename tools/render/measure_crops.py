@@ -57,7 +57,7 @@ def main() -> None:
     with ThreadPoolExecutor(args.processes) as pool:
         masks = [found for found in pool.map(mask, chosen) if found.any()]
     print(f"{len(masks)} of {len(chosen)} pictures show an insect")
-    rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in SCALES]
+    rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in SCALES.values()]
     with FILE.open("w", newline="", encoding="utf8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 

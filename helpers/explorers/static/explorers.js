@@ -18,8 +18,8 @@
 
   // Say beside a slider, and to a screen reader, which option it is at.
   function nameOption(slider) {
-    const text = slider.dataset.texts.split("|")[slider.value];
-    slider.closest("label").querySelector("output").value = text;
+    const text = JSON.parse(slider.dataset.texts)[slider.value];
+    slider.closest("label").querySelector(".at").textContent = text;
     slider.setAttribute("aria-valuetext", text);
   }
 
@@ -39,11 +39,13 @@
     view.innerHTML = views.get(view.dataset.setting);
   }
 
-  // Hide what an explorer shows until the reader has guessed.
+  // Hide what an explorer shows until the reader has guessed, and is sure of it.
   function askFirst(explorer, guess) {
     const explored = explorer.querySelector(".explored");
+    const sure = explorer.querySelector(".sure");
     explored.hidden = true; // without this script all of it is there
-    guess.addEventListener("change", () => {
+    guess.addEventListener("change", () => (sure.disabled = false));
+    sure.addEventListener("click", () => {
       const label = guess.querySelector("input:checked").closest("label");
       const mine = document.createElement("b");
       mine.textContent = label.textContent;
@@ -54,16 +56,23 @@
     });
   }
 
-  // Let a button move a film's slider to its end, a frame at a time; it stops at any touch.
+  // Let a button move a film's slider to its end, a frame at a time; it stops at any touch. For who
+  // wants little motion, each press is a frame.
   function play(film, views) {
     const button = film.querySelector(".play");
     const slider = film.querySelector(".slider input");
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const label = button.getAttribute("aria-label").replace("Play: ", "");
     let timer = null;
 
+    function call(name) {
+      button.textContent = name;
+      button.setAttribute("aria-label", `${name}: ${label}`);
+    }
     function stop() {
       clearInterval(timer);
       timer = null;
-      button.textContent = "Play";
+      call(calm ? "Next" : "Play");
     }
     function move(frame) {
       slider.value = frame;
@@ -72,8 +81,9 @@
     }
     button.addEventListener("click", () => {
       if (timer) return stop();
-      if (slider.value === slider.max) move(0);
-      button.textContent = "Pause";
+      if (slider.value === slider.max) return move(0);
+      if (calm) return move(Number(slider.value) + 1);
+      call("Pause");
       timer = setInterval(() => {
         move(Number(slider.value) + 1);
         if (slider.value === slider.max) stop();
@@ -81,6 +91,7 @@
     });
     slider.addEventListener("input", stop);
     window.addEventListener("beforeprint", () => move(slider.max));
+    stop();
     move(0);
   }
 
@@ -100,5 +111,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".explorer:has(.control)").forEach(start);
+  });
+  window.addEventListener("beforeprint", () => {
+    for (const words of document.querySelectorAll(".explorer .in-words")) words.open = true;
   });
 })();

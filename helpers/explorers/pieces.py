@@ -1,0 +1,139 @@
+"""What the views of explorers are made of: charts, tables, pictures, points."""
+
+import hashlib
+import html
+import io
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from helpers.data import Loaders
+from helpers.plots import restore
+
+SAFE = " /:;=,.()<>'!*-"  # within the quotation marks of an address
+SIDE = 88  # pixels of a small picture
+KINDS = 5  # kinds of points that look different
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share as the book does."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def headline(text: str) -> str:
+    """Return the sentence that says what a view shows; screen readers say it when it changes."""
+    return f'<p role="status"><b>{html.escape(text)}</b></p>'
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table."""
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in header)
+    lines = ("".join(f"<td>{html.escape(str(value))}</td>" for value in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def chart(figure: Figure, alt: str) -> str:
+    """Return a figure as an `<img>` that holds its SVG, made small, and close it."""
+    for ax in figure.axes:
+        ax.grid(visible=False)  # many lines, of little use
+    file = io.StringIO()
+    # Letters instead of their outlines, and the same names inside each time.
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "book"}):
+        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    plt.close(figure)
+    svg = file.getvalue()[file.getvalue().index("<svg") :]
+    for long, short in (
+        (r"<metadata>.*?</metadata>", ""),
+        (r"font-family: [^;\"]*", "font-family: sans-serif"),
+        (r"(\.\d\d)\d+(?![^<>]*</text>)", r"\1"),  # a hundredth of a point, but not in a text
+        (r"\s+", " "),
+        ("> <", "><"),
+        ('"', "'"),  # which an address may have as it is
+    ):
+        svg = re.sub(long, short, svg, flags=re.DOTALL)
+    return (
+        f'<img class="chart" alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg, SAFE)}">'
+    )
+
+
+def thumbnails(pictures: Iterable[str]) -> str:
+    """Return pictures side by side, as many as there is room for."""
+    return f'<div class="thumbnails">{"".join(pictures)}</div>'
+
+
+def picture(
+    image: Image.Image, text: str, side: int = SIDE, resample: int = Image.Resampling.BICUBIC
+) -> str:
+    """Return a picture over a line of text."""
+    image = image.resize((side, side), resample)
+    return (
+        f'<figure style="width: {side}px"><img src="{webp(image)}" alt="" width="{side}" '
+        f'height="{side}"><figcaption>{html.escape(text)}</figcaption></figure>'
+    )
+
+
+def to_image(image: Tensor, loaders: Loaders) -> Image.Image:
+    """Undo the normalization of a picture `(3, H, W)`."""
+    pixels = 255 * restore(image, loaders.mean, loaders.std)
+    return Image.fromarray(pixels.round().astype("uint8"))
+
+
+def webp(image: Image.Image) -> str:
+    """Return a picture as an address that holds it."""
+    file = io.BytesIO()
+    image.save(file, "webp", quality=70)
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Choose at most so many of `count` pictures, from the first to the last."""
+    return torch.linspace(0, count - 1, min(count, most)).round().long().tolist()
+
+
+def plane(features: Tensor) -> Tensor:
+    """Return each picture's place along the two directions of most variance, `(N, 2)`."""
+    centered = features - features.mean(dim=0)
+    return centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
+
+
+class PointPictures:
+    """Pictures that points of a map show when they are pointed at, all in one."""
+
+    side = 72  # pixels, as in the style sheet
+
+    def __init__(self, images: Sequence[Image.Image]):
+        """Lay them side by side."""
+        sheet = Image.new("RGB", (self.side * len(images), self.side))
+        for i, image in enumerate(images):
+            sheet.paste(image.resize((self.side, self.side)), (self.side * i, 0))
+        source = webp(sheet)
+        self.name = f"sheet-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+        self.style = f"<style>.{self.name} {{ background-image: url({source}); }}</style>"
+
+    def point(self, i: int, x: float, y: float, text: str, label: int, *, marked: bool) -> str:
+        """Return the point of picture i at a place from 0 to 1; those marked take the focus."""
+        kind = f"class-{label % KINDS}{' marked' if marked else ''}"
+        return (
+            f'<span class="point {kind}" style="left:{100 * x:.1f}%;bottom:{100 * y:.1f}%" '
+            f'role="img" aria-label="{html.escape(text)}" tabindex="{0 if marked else -1}">'
+            f'<span class="{self.name}" style="background-position:{-self.side * i}px 0">'
+            f"{html.escape(text)}</span></span>"
+        )
+
+
+def legend(class_names: Sequence[str]) -> str:
+    """Say which point is of which class."""
+    keys = (
+        f'<span class="point class-{i % KINDS}"></span> {html.escape(name)}'
+        for i, name in enumerate(class_names)
+    )
+    return f'<p class="legend">{" ".join(keys)}</p>'
