@@ -330,11 +330,12 @@ def test_the_nearest_average_is_scikit_learn_s():
     torch.manual_seed(0)
     classes = torch.arange(60) % 3
     features, asked = torch.randn(60, 4) + classes[:, None], torch.randn(30, 4) + 1
+    known = TensorDataset(features, classes)
     expected = NearestCentroid().fit(features.numpy(), classes.numpy()).predict(asked.numpy())
-    found = feature_map.nearest_average(features, classes, asked, 20, seed=3)
+    found = feature_map.nearest_average(known, TensorDataset(asked), 20, seed=3)
     assert found.tolist() == expected.tolist()
     few = {
-        tuple(feature_map.nearest_average(features, classes, asked, 2, seed).tolist())
+        tuple(feature_map.nearest_average(known, TensorDataset(asked), 2, seed).tolist())
         for seed in range(5)
     }
     assert len(few) > 1

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import Loaders
 from helpers.explorers.form import Explorer
@@ -41,7 +41,7 @@ def labels(
     counts = {str(count): count for count in COUNTS if count < smallest} | {"all": total}
     said = {
         (name, option): [
-            nearest_average(*known[name].tensors, asked[name].tensors[0], count, seed)
+            nearest_average(known[name], asked[name], count, seed)
             for seed in range(NUM_DRAWS if count < total else 1)
         ]
         for name in models
@@ -58,9 +58,10 @@ def labels(
     def show(name: str, option: str) -> str:
         places, called = plane(asked[name].tensors[0]), said[name, option][0]
         places = (places - places.amin(dim=0)) / (places.amax(dim=0) - places.amin(dim=0) + 1e-9)
+        x, y = places.T.tolist()
         dots = "".join(
             images.point(
-                n, *places[i].tolist(), f"{classes[truth[i]]}, called {classes[called[i]]}",
+                n, x[i], y[i], f"{classes[truth[i]]}, called {classes[called[i]]}",
                 int(truth[i]), marked=bool(called[i] != truth[i]),
             )
             for n, i in enumerate(points)
@@ -91,13 +92,12 @@ def labels(
     )
 
 
-def nearest_average(
-    features: Tensor, classes: Tensor, asked: Tensor, count: int, seed: int
-) -> Tensor:
-    """Draw labeled pictures of each class; call each asked one by the nearest average."""
+def nearest_average(known: TensorDataset, asked: TensorDataset, count: int, seed: int) -> Tensor:
+    """Draw known pictures of each class; call each asked one by the nearest average."""
+    features, classes = known.tensors
     order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(seed))
     averages = [
         features[order[classes[order] == label][:count]].mean(dim=0)
         for label in range(int(classes.max()) + 1)
     ]
-    return torch.cdist(asked, torch.stack(averages)).argmin(dim=1)
+    return torch.cdist(asked.tensors[0], torch.stack(averages)).argmin(dim=1)

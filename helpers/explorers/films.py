@@ -2,9 +2,11 @@
 
 import copy
 from itertools import islice
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
@@ -18,7 +20,7 @@ SIZE = (4.6, 2.4)  # inches
 NUM_EPOCHS, MOST_BATCHES = 25, 20
 
 
-def frame(figure: plt.Figure, text: str) -> str:
+def frame(figure: Figure, text: str) -> str:
     """Return a figure under a sentence."""
     return f"<p>{text}</p>{chart(figure, text)}"
 
@@ -33,7 +35,7 @@ def schedule() -> Film:
         optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
         scheduler, rates[name] = make(optimizer, **options), []
         for _ in range(NUM_EPOCHS):
-            rates[name].append(scheduler.get_last_lr()[0])
+            rates[name].append(float(scheduler.get_last_lr()[0]))
             optimizer.step()
             scheduler.step()
 
@@ -64,7 +66,7 @@ def drift(model: nn.Module, loader: DataLoader, device: torch.device, layer: str
     Works on a copy of the model, in training mode; no weight is trained.
     """
     model = copy.deepcopy(model).to(device).train()
-    norm = model.get_submodule(layer)
+    norm: Any = model.get_submodule(layer)
     start, deviation = norm.running_mean.cpu().clone(), norm.running_var.sqrt().cpu()
     moved = [torch.zeros_like(start)]
     for inputs, _ in islice(loader, MOST_BATCHES):

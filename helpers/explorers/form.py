@@ -33,7 +33,7 @@ class Movable:
         """Return the form for a page without a kernel."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **_) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_) -> Any:
         """Give a notebook the widget with its style.
 
         With EXPLORERS=page in the environment, give the page: for outputs that are stored.
@@ -95,7 +95,7 @@ class Explorer(Movable):
         guess = ipywidgets.RadioButtons(options=self.guesses, value=None)
         guess.layout.width = "auto"
         sure = ipywidgets.Button(description=SURE, disabled=True)
-        controls = [choice(*control) for control in self.with_start()]
+        controls: list[Any] = [choice(*control) for control in self.with_start()]
         said, shown = ipywidgets.HTML(), ipywidgets.HTML()
         explored = ipywidgets.VBox([said, *controls, shown, ipywidgets.HTML(in_words(self))])
         explored.layout.display = "none"
@@ -104,7 +104,7 @@ class Explorer(Movable):
             shown.value = self.shown([control.index for control in controls])
 
         def begin(_) -> None:
-            said.value = f"<p>Your guess: <b>{html.escape(guess.value)}</b>. {self.answer}</p>"
+            said.value = f"<p>Your guess: <b>{html.escape(str(guess.value))}</b>. {self.answer}</p>"
             explored.layout.display = None
 
         guess.observe(lambda _: setattr(sure, "disabled", False), "value")

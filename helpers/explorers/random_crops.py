@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import torch
 from torchvision.transforms import v2
@@ -22,7 +23,8 @@ def crops(loaders: Loaders) -> Explorer:
     """Explore random crops of training pictures, and in how many renders they hold the insect."""
     with FILE.open(encoding="utf8") as file:
         shares = {float(row[COLUMNS[0]]): float(row[COLUMNS[1]]) for row in csv.DictReader(file)}
-    train, names = loaders.train.dataset, loaders.class_names
+    train: Any = loaders.train.dataset
+    names = loaders.class_names
     chosen = enumerate(spread(len(train), NUM_PICTURES), 1)
     whole = {f"picture {n}: {names[train.labels[i]]}": i for n, i in chosen}
 

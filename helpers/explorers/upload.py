@@ -3,6 +3,7 @@
 import tempfile
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import torch
@@ -37,7 +38,7 @@ class OwnPicture(Movable):
         upload.layout.width = "auto"
         shown = ipywidgets.HTML()
 
-        def answer(change: dict) -> None:
+        def answer(change: Any) -> None:
             (file,) = change.new
             try:
                 shown.value = self.answer(decode(file["name"], bytes(file["content"])))
@@ -49,7 +50,7 @@ class OwnPicture(Movable):
 
     def to_html(self) -> str:
         """Return what a page without a kernel shows: the answer for a validation picture."""
-        pictures = self.loaders.val.dataset
+        pictures: Any = self.loaders.val.dataset
         name = escape(self.loaders.class_names[pictures.labels[0]])
         return (
             '<div class="explorer"><p>In a running notebook there is a button here, which takes a '
@@ -59,7 +60,8 @@ class OwnPicture(Movable):
 
     def answer(self, image: Tensor) -> str:
         """Return what the model says of a picture `(3, H, W)`, uint8."""
-        prepare, names = self.loaders.val.dataset, self.loaders.class_names
+        prepare: Any = self.loaders.val.dataset
+        names = self.loaders.class_names
         inputs = prepare.per_batch(prepare.per_picture(image)[None]).to(self.device)
         maps, logits = maps_and_logits(self.model, inputs)
         share, label = logits.softmax(dim=0).max(dim=0)
@@ -93,13 +95,12 @@ def maps_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor | None, Te
 
     None instead of the maps where the features are no averages of maps, as in a transformer.
     """
-    head = head_of(model)
+    head: Any = head_of(model)
     with eval_mode(model):
         logits = model(inputs)[0].cpu()
-        if hasattr(model, "forward_features"):  # a network of timm's
-            maps = model.forward_features(inputs)
-        else:
-            maps = nn.Sequential(*list(model.children())[:-2])(inputs)
+        before_mean: Any = nn.Sequential(*list(model.children())[:-2])
+        before_mean = getattr(model, "forward_features", before_mean)  # timm's have it
+        maps = before_mean(inputs)
         if maps.dim() != 4 or maps.shape[1] != head.in_features:
             return None, logits
         same = torch.allclose(head(maps.mean(dim=(2, 3)))[0].cpu(), logits, rtol=1e-3, atol=1e-3)
@@ -113,7 +114,8 @@ def class_votes(model: nn.Module, maps: Tensor, label: int) -> Tensor:
 
     Zhou et al., *Learning deep features for discriminative localization*, 2016, arXiv:1512.04150.
     """
-    weights = head_of(model).weight.detach().cpu()
+    head: Any = head_of(model)
+    weights = head.weight.detach().cpu()
     weight = weights[label] - weights.mean(dim=0)
     return (weight[:, None, None] * maps).sum(dim=0)
 
