@@ -1,5 +1,6 @@
 """The machine and its random numbers."""
 
+import os
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ def progress(loop: Iterable, what: str, total: int | None = None) -> Iterable:
 
     TQDM_DISABLE=1 in the environment takes all bars away.
     """
-    return tqdm(loop, what, total, delay=5, leave=False)
+    disabled = os.environ.get("TQDM_DISABLE") == "1"  # of which its bars for notebooks know nothing
+    return tqdm(loop, what, total, delay=5, leave=False, disable=disabled)
 
 
 def seed_everything(seed: int) -> None:
