@@ -284,7 +284,7 @@ def test_mistakes_counts_answers_and_mistakes(loaders):
     found = views(page)
     texts = [found[str(i)].get_text() for i in range(9)]
     assert "It answers 7 of 7 pictures, 1 of them wrongly." in texts[0]
-    assert "light 97.0 %, but dark" in texts[0]
+    assert "light 97.0\u00a0%, but dark" in texts[0]
     assert len(found["0"].select("figure")) == 1
     assert not found["7"].select("figure")
 

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import edition
 import pytest
+import tables
 from bs4 import BeautifulSoup
 from conftest import chapters
 
@@ -33,6 +34,13 @@ def test_nothing_is_asked_of_another_host(pages):
                 assert not urlsplit(address).netloc, f"{path.name}: {address}"
         for script in page.find_all("script", src=False):
             assert "cdn" not in script.text and "unpkg" not in script.text, path.name
+
+
+def test_the_corner_of_a_table_is_no_header():
+    context = {"body": '<th class="head"></th><th class="head"><p></p></th><th class="head">a</th>'}
+    tables.empty_corners(None, "page", "page.html", context, None)
+    assert context["body"] == '<td></td><td></td><th class="head">a</th>'
+    tables.empty_corners(None, "search", "search.html", {}, None)  # a page without a body
 
 
 def test_no_chapter_is_heavy(site):

@@ -42,8 +42,10 @@ def unfreeze() -> Explorer:
     def show(stage: str, rate: float, mode: str) -> str:
         mine = chosen(stage, rate, mode)
         text = f"Test accuracy: {of_test(mine)}."
-        note = "The rate of the backbone plays no part here. " if stage == HEAD else ""
-        return f"{headline(text)}<p>{note}{time_of(stage, runs)}</p>{draw(mine, text)}"
+        note = time_of(stage, runs)
+        if stage == HEAD:
+            note = "The rate of the backbone plays no part here."
+        return f"{headline(text)}<p>{note}</p>{draw(mine, text)}"
 
     settings = [s for s in product(STAGES, RATES, MODES) if s[0] != HEAD or s[1] == RATES[0]]
     stage, rate, mode = max(settings, key=lambda setting: validation(chosen(*setting)))
@@ -109,9 +111,7 @@ def time_of(stage: str, runs: Runs) -> str:
         for name in (stage, HEAD)
     }
     times = seconds[stage] / seconds[HEAD]
-    return (
-        f"With evaluation, it kept the processor busy {times:.1f} times as long as the head alone."
-    )
+    return f"The processor worked {times:.1f} times as long as for the head alone."
 
 
 def draw(runs: Runs, alt: str) -> str:

@@ -83,6 +83,7 @@ def labels(
         ("about half", "two in three", "three in four", "nine in ten"),
         {"The network": names, "Labeled pictures of each class": tuple(counts)},
         show,
+        start=(0, list(counts).index(few)),
         answer=f"Measured: {measured}.",
         in_words=table(
             ("the network", "labels of a class", "right"),

@@ -74,7 +74,7 @@ def picture(
     image: Image.Image, text: str, side: int = SIDE, resample: int = Image.Resampling.BICUBIC
 ) -> str:
     """Return a picture over a line of text."""
-    image = image.resize((side, side), resample)
+    image, text = image.resize((side, side), resample), text.replace(" %", "\u00a0%")
     return (
         f'<figure style="width: {side}px"><img src="{webp(image)}" alt="" width="{side}" '
         f'height="{side}"><figcaption>{html.escape(text)}</figcaption></figure>'

@@ -25,7 +25,7 @@ def crops(loaders: Loaders) -> Explorer:
         shares = {float(row[COLUMNS[0]]): float(row[COLUMNS[1]]) for row in csv.DictReader(file)}
     train: Any = loaders.train.dataset
     names = loaders.class_names
-    chosen = enumerate(spread(len(train), NUM_PICTURES), 1)
+    chosen = enumerate(spread(len(train), NUM_PICTURES + 2)[1:-1], 1)
     whole = {f"picture {n}: {names[train.labels[i]]}": i for n, i in chosen}
 
     def show(smallest: str, which: str) -> str:
