@@ -162,8 +162,8 @@ def test_seeds_take_turns_and_what_is_there_is_not_run_again(arguments, monkeypa
     monkeypatch.setattr(run, "python_lines", fake_lines(calls))
     assert run.run_all(arguments) == 0
     found = report.read(arguments.raw)
-    # Of the works 5, 4, 5, 5 and 4 runs, all but the slow twice; and with the first, two bare rates
-    assert [one["seed"] for one in found] == [0] * 25 + [1] * 11
+    # Of the works 5, 4, 6, 5 and 4 runs, all but the slow twice; and with the first, two bare rates
+    assert [one["seed"] for one in found] == [0] * 26 + [1] * 12
     assert sum(script == "source_loops.py" for script, _, _ in calls) == 5
     lite0 = [task for script, task, backbone in calls if backbone == protocol.LITE0]
     assert {task: lite0.count(task) for task in lite0} == {
@@ -191,7 +191,7 @@ def test_a_failure_is_told_and_the_others_go_on(arguments, monkeypatch, capsys):
     monkeypatch.setattr(run, "python_lines", fail)
     assert run.run_all(arguments) == 10
     assert "fastai stumbled" in capsys.readouterr().err
-    assert len(report.read(arguments.raw)) == 36 - 10
+    assert len(report.read(arguments.raw)) == 38 - 10
 
 
 def test_what_cannot_run_here_is_left_out_and_named(arguments, capsys):

@@ -148,6 +148,7 @@ def test_a_notebook_asks_first_then_computes_what_the_page_stores(explorer):
     guess.value = "a & b"
     assert not sure.disabled and explored.layout.display == "none"
     sure.click()
+    assert guess.disabled and sure.disabled
     assert explored.layout.display is None
     assert "<b>a &amp; b</b>" in said.value and "It is <i>c</i>." in said.value
     side.index, number.index = 0, 7
@@ -284,7 +285,7 @@ def test_mistakes_counts_answers_and_mistakes(loaders):
     found = views(page)
     texts = [found[str(i)].get_text() for i in range(9)]
     assert "It answers 7 of 7 pictures, 1 of them wrongly." in texts[0]
-    assert "light 97.0\u00a0%, but dark" in texts[0]
+    assert "says light, 97.0\u00a0%; is dark" in texts[0]
     assert len(found["0"].select("figure")) == 1
     assert not found["7"].select("figure")
 
@@ -368,7 +369,7 @@ def test_crops_show_what_the_scale_says(loaders):
     explorer = explorers.crops(loaders)
     page = parsed(explorer)
     assert len(page.select_one(".view").select("img")) == random_crops.NUM_CROPS
-    whole = explorer.show("100 %", explorer.controls["Picture"][0])
+    whole = explorer.show("100 %", explorer.controls["Example"][0])
     images = {image["src"] for image in BeautifulSoup(whole, "html.parser").select("img")}
     assert len(images) == 1  # all of the picture each time
     with random_crops.FILE.open() as file:
@@ -376,7 +377,7 @@ def test_crops_show_what_the_scale_says(loaders):
     assert len(shares) == len(random_crops.SCALES) and sorted(shares) == shares and shares[-1] == 1
     assert f"{100 * shares[0]:.1f} %" in answer(page)
     before = torch.get_rng_state()
-    explorer.show("8 %", explorer.controls["Picture"][0])
+    explorer.show("8 %", explorer.controls["Example"][0])
     assert torch.equal(before, torch.get_rng_state())  # looking changes no training
 
 
@@ -440,7 +441,7 @@ def test_lost_runs_are_told_and_not_chosen(monkeypatch):
     page = parsed(explorers.unfreeze())
     assert "stage 2 and up, with a rate of 0.002 and BatchNorm in evaluation mode" in answer(page)
     shown = views(page)["5 0 0"].get_text()
-    assert "90.0 % (90.0 % to 90.0 %, 1 seeds); lost with 1 of 2 seeds" in shown
+    assert "90.0 % with one seed; training failed with 1 of 2 seeds" in shown
     assert depth.draw([run | {"test accuracy": ""} for run in runs], "x") == ""
 
 
@@ -556,6 +557,6 @@ def test_an_own_picture_gets_its_answer_and_a_bad_file_its_reason(model, loaders
 def test_below_the_threshold_it_is_none_of_them(model, loaders):
     page = parsed(explorers.OwnPicture(model, loaders, CPU, threshold=1.0))
     assert page.b.get_text().startswith("None of them: ")
-    assert page.b.get_text().endswith(" An answer needs 100.0 %.")
+    assert page.b.get_text().endswith(" Below 100.0 %, the threshold, it is none of them.")
     said = parsed(explorers.OwnPicture(model, loaders, CPU)).b.get_text()
     assert said.split(",")[0] in loaders.class_names

@@ -44,7 +44,7 @@ def unfreeze() -> Explorer:
         text = f"Test accuracy: {of_test(mine)}."
         note = time_of(stage, runs)
         if stage == HEAD:
-            note = "The rate of the backbone plays no part here."
+            note = "The rate of the backbone plays no part here. Times are relative to this one."
         return f"{headline(text)}<p>{note}</p>{draw(mine, text)}"
 
     settings = [s for s in product(STAGES, RATES, MODES) if s[0] != HEAD or s[1] == RATES[0]]
@@ -58,7 +58,8 @@ def unfreeze() -> Explorer:
         show,
         start=(0, 1, 0),
         answer=f"Best on the validation pictures: {stage},{at} BatchNorm in {mode}. It has "
-        f"{of_test(chosen(stage, rate, mode))} of the test pictures right.",
+        f"{of_test(chosen(stage, rate, mode))} of the test pictures right. Another setting may be "
+        "higher there; to choose by the test pictures would flatter it.",
         in_words=table(
             ("trained", "rate", "BatchNorm", "test accuracy"),
             (
@@ -96,11 +97,14 @@ def validation(runs: Runs) -> float:
 def of_test(runs: Runs) -> str:
     """Write the mean test accuracy of some seeds, with the lowest and the highest."""
     shares = [float(run["test accuracy"]) for run in finished(runs)]
-    lost = f"lost with {len(runs) - len(shares)} of {len(runs)} seeds: the loss was no number"
+    failed = f"training failed with {len(runs) - len(shares)} of {len(runs)} seeds"
+    lost = f"{failed}: the loss became NaN, not a number"
     if not shares:
         return lost
-    ends = f"{percent(min(shares))} to {percent(max(shares))}, {len(shares)} seeds"
-    text = f"{percent(mean(shares))} ({ends})"
+    text = f"{percent(mean(shares))} with one seed"
+    if len(shares) > 1:
+        ends = f"{percent(min(shares))} to {percent(max(shares))}"
+        text = f"{percent(mean(shares))} ({ends}, {len(shares)} seeds)"
     return text if len(shares) == len(runs) else f"{text}; {lost}"
 
 
@@ -111,7 +115,7 @@ def time_of(stage: str, runs: Runs) -> str:
         for name in (stage, HEAD)
     }
     times = seconds[stage] / seconds[HEAD]
-    return f"The processor worked {times:.1f} times as long as for the head alone."
+    return f"Time, with measuring after each epoch: {times:.1f} times that of the head alone."
 
 
 def draw(runs: Runs, alt: str) -> str:

@@ -52,11 +52,13 @@ def labels(
 
     def right(name: str, option: str) -> str:
         shares = [float((each == truth).float().mean()) for each in said[name, option]]
-        of = f" ({percent(min(shares))} to {percent(max(shares))} in {len(shares)} draws)"
+        ends = f"{percent(min(shares))} to {percent(max(shares))}"
+        of = f" on average ({ends} in {len(shares)} draws)"
         return f"{percent(sum(shares) / len(shares))}{of if len(shares) > 1 else ''}"
 
     def show(name: str, option: str) -> str:
         places, called = plane(asked[name].tensors[0]), said[name, option][0]
+        places = places * torch.where(places[truth == 0].mean(dim=0) > 0, -1, 1)  # the first, left
         places = (places - places.amin(dim=0)) / (places.amax(dim=0) - places.amin(dim=0) + 1e-9)
         x, y = places.T.tolist()
         dots = "".join(
@@ -70,8 +72,8 @@ def labels(
             headline(f"{right(name, option)} are nearest to the average of their own class.")
             + f'{legend(classes)}<div class="map">{dots}</div>'
             f"<p>{len(points)} of {len(truth)} pictures, in the two directions in which they "
-            "differ most; a ring marks the mistakes with one draw of labels. The averages are "
-            "compared in all directions.</p>"
+            "differ most, which are others for each network. Rings: the mistakes with one of the "
+            "draws. The averages are compared in all directions.</p>"
         )
 
     few = list(counts)[min(1, len(counts) - 1)]

@@ -79,7 +79,7 @@ def drift(model: nn.Module, loader: DataLoader, device: torch.device, layer: str
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         ax.axhline(0, color="gray")
         ax.plot(moved[batch][order][:: max(1, len(order) // 128)], ".", color=WRONG, markersize=3)
-        ax.set(xlabel="channel, in the order of the last batch", ylabel="moved by (deviations)")
+        ax.set(xlabel="channels, sorted by where they end", ylabel="moved by (deviations)")
         ax.set(xticks=[], ylim=(-1.1 * most, 1.1 * most))
         middle = float(moved[batch].abs().median())
         return frame(figure, f"Half of the channels have moved by {middle:.2f} deviations or more.")

@@ -106,6 +106,7 @@ class Explorer(Movable):
         def begin(_) -> None:
             said.value = f"<p>Your guess: <b>{html.escape(str(guess.value))}</b>. {self.answer}</p>"
             explored.layout.display = None
+            guess.disabled = sure.disabled = True  # a guess is one
 
         guess.observe(lambda _: setattr(sure, "disabled", False), "value")
         sure.on_click(begin)
@@ -124,8 +125,9 @@ class Explorer(Movable):
             f'<div class="explorer">{RUN_ME}{self.shared}'
             f"{fieldset(self.question, self.guesses, None, kind='guess')}"
             f'<button type="button" class="sure" disabled>{SURE}</button>'
-            f'<div class="explored"><p class="said" role="status"></p>{controls}{views}</div>'
-            f'<script type="text/html" class="answer">{self.answer}</script>{in_words(self)}</div>'
+            f'<div class="explored"><p class="said" role="status"></p>{controls}{views}'
+            f"{in_words(self)}</div>"
+            f'<script type="text/html" class="answer">{self.answer}</script></div>'
         )
 
 
@@ -165,7 +167,7 @@ class Film(Movable):
 def in_words(movable: Explorer | Film) -> str:
     """Return what there is to see, folded."""
     return (
-        '<details class="in-words"><summary>In words</summary>'
+        '<details class="in-words"><summary>In words and numbers</summary>'
         f"<div>{movable.in_words}</div></details>"
     )
 

@@ -35,17 +35,18 @@ def crops(loaders: Loaders) -> Explorer:
             torch.manual_seed(0)
             images = [to_pil_image(crop(image)) for _ in range(NUM_CROPS)]
         drawn = (picture(image, f"crop {n}") for n, image in enumerate(images, 1))
-        return headline(kept(scale)) + thumbnails(drawn)
+        note = "<p>All crops are the whole picture, and the same: nothing is varied.</p>"
+        return headline(kept(scale)) + thumbnails(drawn) + (note if scale == 1 else "")
 
     def kept(scale: float) -> str:
         share = percent(shares[scale])
-        return f"{share} of these crops of rendered pictures keep at least half of the insect."
+        return f"Of such crops of all rendered pictures {share} keep at least half of the insect."
 
     return Explorer(
         "Usually a crop takes a random part of a picture, between 8 % and all of its area. How "
         "many of these crops keep at least half of the insect?",
         ("nearly all", "three in four", "half", "one in four"),
-        {"Smallest part of the area": tuple(SCALES), "Picture": tuple(whole)},
+        {"Smallest part of the area": tuple(SCALES), "Example": tuple(whole)},
         show,
         answer=f"Measured on the rendered training pictures: {percent(shares[0.08])}.",
         in_words=table(

@@ -55,8 +55,9 @@ def layers(model: nn.Module, train: DataLoader, loaders: Loaders, device: torch.
         channels, height, width = found.shape[1:]
         return (
             headline(f"A linear head is right on {percent(right[name])} after {name}.")
-            + f"<p>The {NUM_MAPS} that vary most of {channels} maps of {height} × {width}, from "
-            f"their lowest value, black, to their highest:</p>{thumbnails([itself, *drawn])}"
+            + f"<p>After it there are {channels} maps of {height} × {width} places. Here are the "
+            f"{NUM_MAPS} that vary most over this picture, from black, the lowest value, to white:"
+            f"</p>{thumbnails([itself, *drawn])}"
             f"<p>The pictures whose means of all maps are most alike:</p>{thumbnails(alike)}"
         )
 

@@ -36,12 +36,13 @@ def mistakes(
         said = f"It answers {answered} of {total} pictures, {num_wrong} of them wrongly."
         order = (sure * (wrong & (sure >= THRESHOLDS[text]))).argsort(descending=True)
         worst = [mistake(i) for i in order[: min(num_wrong, MOST_SHOWN)].tolist()]
-        return f"{headline(said)}{draw(text, said)}{thumbnails(worst)}"
+        none = "<p>No mistake is among these answers.</p>"
+        return f"{headline(said)}{draw(text, said)}{thumbnails(worst) if worst else none}"
 
     def mistake(i: int) -> str:
         said, true = names[predicted[i]], names[labels[i]]
         return picture(
-            to_image(pictures[i][0], loaders), f"{said} {percent(sure[i].item())}, but {true}"
+            to_image(pictures[i][0], loaders), f"says {said}, {percent(sure[i].item())}; is {true}"
         )
 
     def draw(text: str, alt: str) -> str:

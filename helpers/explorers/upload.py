@@ -66,15 +66,20 @@ class OwnPicture(Movable):
         maps, logits = maps_and_logits(self.model, inputs)
         share, label = logits.softmax(dim=0).max(dim=0)
         name = names[label]
-        wanted = f" An answer needs {percent(self.threshold)}." if self.threshold else ""
-        said = f"{name}, with a probability of {percent(share.item())}.{wanted}"
+        said = f"{name}, with a probability of {percent(share.item())}."
         if share < self.threshold:
-            said = f"None of them: {name}, the likeliest, has only {percent(share.item())}.{wanted}"
+            said = f"None of them: {name}, the likeliest, has only {percent(share.item())}."
+        if self.threshold:
+            said += f" Below {percent(self.threshold)}, the threshold, it is none of them."
         seen = to_image(inputs[0], self.loaders)
         shown = [picture(seen, "as the network sees it", SIZE)]
         if maps is not None:
             votes = blend(seen, class_votes(self.model, maps, int(label)))
-            shown.append(picture(votes, f"red: speaks for {name}; blue: against", SIZE))
+            shown.append(
+                picture(
+                    votes, f"red: speaks for {name}; blue: against (few places, smoothed)", SIZE
+                )
+            )
         return headline(said) + thumbnails(shown)
 
 

@@ -53,6 +53,7 @@
       said.innerHTML = `. ${explorer.querySelector(".answer").textContent}`;
       said.prepend("Your guess: ", mine);
       explored.hidden = false;
+      guess.disabled = sure.disabled = true; // a guess is one
     });
   }
 
