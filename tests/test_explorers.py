@@ -274,19 +274,24 @@ class Sure(nn.Module):
 
 def test_mistakes_counts_answers_and_mistakes(loaders):
     # Four dark and three light: sure and right, sure and wrong, unsure and right, ...
-    share = [0.97, 0.03, 0.6, 0.95, 0.04, 0.45, 0.2]  # of dark
+    share = [0.97, 0.03, 0.6, 0.95, 0.04, 0.5, 0.2]  # of dark; half each counts as dark
     logits = [[np.log(p), np.log(1 - p)] for p in share]
     explorer = explorers.mistakes(Sure(logits), loaders, CPU)
     page = parsed(explorer)
     rows = {row.td.get_text(): [int(td.get_text()) for td in row.find_all("td")[1:]]
             for row in page.select("tbody tr")}  # fmt: skip
-    assert rows["50 %"] == [7, 1] and rows["90 %"] == [4, 1] and rows["95 %"][1] == 1
+    assert (
+        rows["50 %"] == [7, 2]
+        and rows["60 %"] == [6, 1]
+        and rows["90 %"] == [4, 1]
+        and rows["95 %"][1] == 1
+    )
     assert rows["99 %"] == [0, 0]
     found = views(page)
     texts = [found[str(i)].get_text() for i in range(9)]
-    assert "It answers 7 of 7 pictures, 1 of them wrongly." in texts[0]
+    assert "It answers 7 of 7 pictures, 2 of them wrongly." in texts[0]
     assert "says light, 97.0\u00a0%; is dark" in texts[0]
-    assert len(found["0"].select("figure")) == 1
+    assert len(found["0"].select("figure")) == 2
     assert not found["7"].select("figure")
 
 
@@ -363,6 +368,16 @@ def test_labels_marks_the_mistakes_and_says_the_share(model, loaders):
     share = 1 - len(shown.select(".marked")) / 7
     assert f"{100 * share:.1f} %" in shown.get_text()
     assert explorer.show("one", "5") == explorer.show("two", "5")
+
+
+def test_labels_puts_a_ring_around_each_mistake(model, loaders, monkeypatch):
+    always_dark = torch.zeros(7, dtype=torch.int64)  # four of seven are
+    monkeypatch.setattr(feature_map, "nearest_average", lambda *_: always_dark)
+    page = parsed(explorers.labels({"one": model}, loaders.train, loaders, CPU))
+    for view in views(page).values():
+        marked = [point["aria-label"] for point in view.select(".map .marked")]
+        assert marked == ["light, called dark"] * 3
+        assert "57.1 %" in view.get_text()
 
 
 def test_crops_show_what_the_scale_says(loaders):

@@ -2,8 +2,8 @@
 
     EDITION=rendered python tools/run_notebooks.py notebooks/01_theory.ipynb
 
-They run on one thread and with AVX2, which every x86 processor of the last ten years has: so
-another such machine stores the same numbers, and they are those of `book/runs.csv`.
+They run on one thread and without what only newer processors have (AVX-512): with it, the same run
+of chapter 4 gave another accuracy. So on another x86 machine they agree with `book/runs.csv`, too.
 
 Stored are the outputs of the rendered edition, without what an editor or a kernel leaves, and
 without progress bars. Of what moves, the page is stored and not the widget, which nothing can show
