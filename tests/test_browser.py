@@ -332,6 +332,11 @@ def test_a_point_of_the_map_shows_its_picture(page, addresses):
     assert "data:image/webp" in point.locator("span").evaluate(
         "span => getComputedStyle(span).backgroundImage"
     )
+    point.focus()
+    for key, shown in (("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1)):
+        page.keyboard.press(key)
+        expect(explorer.locator(".map .point").nth(shown)).to_be_focused()
+        expect(explorer.locator(".map .point").nth(shown).locator("span")).to_be_visible()
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

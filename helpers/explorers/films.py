@@ -13,11 +13,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.explorers.form import Film
-from helpers.explorers.pieces import chart, percent, plane
+from helpers.explorers.pieces import chart, percent, plane, spread
 from helpers.plots import RIGHT, WRONG
 
 SIZE = (4.6, 2.4)  # inches
-NUM_EPOCHS, MOST_BATCHES = 25, 20
+NUM_EPOCHS, MOST_BATCHES, MOST_POINTS = 25, 20, 80
 
 
 def frame(figure: Figure, text: str) -> str:
@@ -53,7 +53,7 @@ def schedule() -> Film:
 
     return Film(
         "Epoch",
-        {str(epoch): show(epoch) for epoch in range(1, NUM_EPOCHS + 1, 2)},
+        {str(epoch): show(epoch) for epoch in range(1, NUM_EPOCHS + 1)},
         "<p>Half a cosine falls slowly at first, fast in the middle and slowly at the end. Steps "
         "divide the rate by ten after 7, 14 and 21 epochs.</p>",
     )
@@ -73,12 +73,13 @@ def drift(model: nn.Module, loader: DataLoader, device: torch.device, layer: str
         model(inputs.to(device))
         moved.append((norm.running_mean.cpu() - start) / deviation)
     order = moved[-1].argsort()
+    drawn = order[spread(len(order), MOST_POINTS)]
     most = float(moved[-1].abs().max())
 
     def show(batch: int) -> str:
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         ax.axhline(0, color="gray")
-        ax.plot(moved[batch][order][:: max(1, len(order) // 128)], ".", color=WRONG, markersize=3)
+        ax.plot(moved[batch][drawn], ".", color=WRONG, markersize=3)
         ax.set(xlabel="channels, sorted by where they end", ylabel="moved by (deviations)")
         ax.set(xticks=[], ylim=(-1.1 * most, 1.1 * most))
         middle = float(moved[batch].abs().median())
@@ -107,19 +108,22 @@ def boundary(features: TensorDataset, class_names: list[str], *, num_steps: int 
         head = nn.Linear(2, 2)
     optimizer, criterion = SGD(head.parameters(), lr=0.3), nn.CrossEntropyLoss()
     sides: list[str] = []
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    drawn[spread(len(labels), MOST_POINTS)] = True
 
     def show(step: int) -> str:
         weights, bias = head.weight[1] - head.weight[0], head.bias[1] - head.bias[0]
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
         for label, (name, color) in enumerate(zip(class_names[:2], (RIGHT, WRONG), strict=True)):
-            ax.plot(*places[labels == label].T, "os"[label], color=color, markersize=3, label=name)
+            points = places[drawn & (labels == label)].T
+            ax.plot(*points, "os"[label], color=color, markersize=3, label=name)
         x = torch.tensor([-3.5, 3.5])
         ax.plot(x, -(weights[0].item() * x + bias.item()) / weights[1].item(), color="gray")
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), xticks=[], yticks=[])
         ax.legend(loc="upper left")
         right = float((head(places).argmax(dim=1) == labels).float().mean())
         sides.append(percent(right))
-        return frame(figure, f"{sides[-1]} of the pictures are on the right side of the line.")
+        return frame(figure, f"{sides[-1]} of all {len(labels)} are on the right side of the line.")
 
     frames = {"0": show(0)}
     for step in range(1, num_steps + 1):
@@ -130,6 +134,7 @@ def boundary(features: TensorDataset, class_names: list[str], *, num_steps: int 
     return Film(
         "Step",
         frames,
-        f"<p>On the line both classes are equally likely. Before training {sides[0]} of the "
-        f"pictures lie on the right side of it, after {num_steps} steps {sides[-1]}.</p>",
+        "<p>On the line both classes are equally likely. Before training "
+        f"{sides[0]} of the pictures lie on the right side of it, after {num_steps} steps "
+        f"{sides[-1]}. Drawn are {int(drawn.sum())} of {len(labels)}.</p>",
     )

@@ -120,11 +120,15 @@ class PointPictures:
         self.style = f"<style>.{self.name} {{ background-image: url({source}); }}</style>"
 
     def point(self, i: int, x: float, y: float, text: str, label: int, *, marked: bool) -> str:
-        """Return the point of picture i at a place from 0 to 1; those marked take the focus."""
+        """Return the point of picture i at a place from 0 to 1.
+
+        The first and those marked take the focus; arrow keys go to the others.
+        """
         kind = f"class-{label % KINDS}{' marked' if marked else ''}"
+        stop = 0 if marked or i == 0 else -1
         return (
             f'<span class="point {kind}" style="left:{100 * x:.1f}%;bottom:{100 * y:.1f}%" '
-            f'role="img" aria-label="{html.escape(text)}" tabindex="{0 if marked else -1}">'
+            f'role="img" aria-label="{html.escape(text)}" tabindex="{stop}">'
             f'<span class="{self.name}" style="background-position:{-self.side * i}px 0">'
             f"{html.escape(text)}</span></span>"
         )

@@ -38,6 +38,7 @@ from helpers.features import add, channels_side_by_side, without_head
 from helpers.models import build, head_name
 from helpers.pictures.decode import name_some, open_picture
 from helpers.pictures.folders import list_parts, warn_of_unused
+from helpers.runtime import progress
 
 
 class Files(Dataset):
@@ -98,7 +99,7 @@ def extract_shards(
     options = {"num_workers": num_workers, "pin_memory": device.type == "cuda"}
     loader = DataLoader(pictures, batch_sampler=[*chain(*cuts)], **options)
     batches, unusable = run_batches(model, loader, device), []
-    for path, cut in zip(shards, cuts, strict=True):
+    for path, cut in progress(zip(shards, cuts, strict=True), "shards", len(cuts)):
         features, reasons = zip(*islice(batches, len(cut)), strict=True)
         if found := [*chain(*reasons)]:
             print(*found, sep="\n", file=sys.stderr, flush=True)

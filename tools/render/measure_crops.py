@@ -22,6 +22,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import crop
 
 from helpers.explorers.random_crops import COLUMNS, FILE, HELD, SCALES
+from helpers.runtime import progress
 
 PIXELS, THRESHOLD, NUM_CROPS = 80, 24, 50
 
@@ -55,9 +56,11 @@ def main() -> None:
     args = parser.parse_args()
     chosen = [picture for picture in pictures(seed=0) if picture.split == "train"][:: args.every]
     with ThreadPoolExecutor(args.processes) as pool:
-        masks = [found for found in pool.map(mask, chosen) if found.any()]
+        found = progress(pool.map(mask, chosen), "masks", len(chosen))
+        masks = [one for one in found if one.any()]
     print(f"{len(masks)} of {len(chosen)} pictures show an insect")
-    rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in SCALES.values()]
+    scales = progress(SCALES.values(), "scales")
+    rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in scales]
     with FILE.open("w", newline="", encoding="utf8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 

@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
+from tqdm import tqdm
 
 Vector = tuple[float, ...]
 Color = tuple[float, float, float]
@@ -141,10 +142,8 @@ def render_all(
     with ThreadPoolExecutor(processes) as pool:
         tasks = [pool.submit(draw, picture) for picture in chosen]
         try:
-            for done, (picture, task) in enumerate(zip(chosen, tasks, strict=True), 1):
+            for picture, task in zip(chosen, tqdm(tasks, "pictures", delay=5), strict=True):
                 yield picture, task.result()
-                if done % 100 == 0 or done == len(chosen):
-                    print(f"{done} of {len(chosen)}", flush=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -159,7 +158,7 @@ def check(chosen: list[Picture], out: Path, draw: Draw, read: Read, processes: i
         if difference.getbbox():
             other += 1
             mean = sum(ImageStat.Stat(difference).mean) / 3
-            print(f"{picture}: differs by {mean:.3f} of 255 on average")
+            tqdm.write(f"{picture}: differs by {mean:.3f} of 255 on average")
     print(f"{len(chosen) - other} of {len(chosen)} pictures are equal in every pixel")
     return other
 

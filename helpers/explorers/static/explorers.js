@@ -35,6 +35,7 @@
   // Show the view of the setting that the controls have.
   function show(explorer, views) {
     const view = explorer.querySelector(".view");
+    view.style.minHeight = `${view.offsetHeight}px`; // what stands below doesn't jump up
     view.dataset.setting = [...explorer.querySelectorAll(".control")].map(chosen).join(" ");
     view.innerHTML = views.get(view.dataset.setting);
   }
@@ -55,6 +56,15 @@
       explored.hidden = false;
       guess.disabled = sure.disabled = true; // a guess is one
     });
+  }
+
+  // Arrow keys go from point to point of a map; the tabulator goes to those that are ringed.
+  function walkPoints(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const points = [...(event.target.closest(".map")?.children ?? [])];
+    if (!step || !points.length) return;
+    event.preventDefault();
+    points.at((points.indexOf(event.target) + step) % points.length).focus();
   }
 
   // Let a button move a film's slider to its end, a frame at a time; it stops at any touch. For who
@@ -105,6 +115,7 @@
         show(explorer, views);
       });
     }
+    explorer.addEventListener("keydown", walkPoints);
     const guess = explorer.querySelector(".guess");
     if (guess) askFirst(explorer, guess);
     if (explorer.querySelector(".play")) play(explorer, views);
