@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 matplotlib.use("Agg")
 
+pytest_plugins = ["browsing"]
 ROOT = Path(__file__).parent.parent
 
 

@@ -1,0 +1,89 @@
+"""A browser, its pages, and where the site is: for the tests of what only a browser can tell."""
+
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WAIT = 120_000  # milliseconds, on a host that has other things to do
+expect.set_options(timeout=WAIT)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = "no browser: install Chromium (apt-get install chromium) or Google Chrome"
+        (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, timeout=WAIT)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """All pages share what the browser keeps, so that JupyterLab is fetched once."""
+    context = browser.new_context()
+    context.set_default_timeout(WAIT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window):
+    """Open a page which keeps its requests, and its errors, in `asked` and `errors`."""
+    page = window.new_page()
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("requestfailed", lambda request: page.errors.append(request.url))
+    yield page
+    page.close()
+
+
+def other_hosts(page, host):
+    return [url for url in page.asked if urlsplit(url).netloc not in ("", host)]
+
+
+def wait_for_pictures(page, selector):
+    """Wait until each picture has come, or is known not to come, also those further down."""
+    page.wait_for_function(
+        """selector => [...document.querySelectorAll(selector)].every(image => {
+            image.loading = "eager";
+            return image.complete;
+        })""",
+        arg=selector,
+    )
+
+
+@pytest.fixture(scope="module")
+def addresses(site):
+    """Return where the site is: in files, and at a server's."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"file": site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
+
+
+def axe_finds_nothing(page):
+    """Check what stands in the way of assistive technology: light and dark, desktop and phone."""
+    for width, scheme in ((1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
+        )
+        found = Axe().run(page, context="article").response["violations"]
+        assert [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found] == []
