@@ -13,7 +13,9 @@
     };
     input.addEventListener("input", show);
     show();
-    return { input, show, line: element("label", { className: "slider" }, element("span", {}, label), beside, input) };
+    const set = (wanted) => ((input.value = wanted), show());
+    const reset = () => set(value);
+    return { input, show, set, reset, line: element("label", { className: "slider" }, element("span", {}, label), beside, input) };
   }
 
   function tick(label) {

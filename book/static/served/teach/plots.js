@@ -82,9 +82,9 @@
         className: k === j ? "right" : "",
         style: { "--share": `${Math.round((60 * n) / Math.max(1, ...counts[k]))}%`, "--color": color(k) },
       }, String(n));
-    const head = names.map((name) => element("th", { scope: "col" }, TEXT.said(name)));
+    const head = names.map((name) => element("th", { scope: "col" }, name));
     const rows = counts.map((row, k) =>
-      element("tr", {}, element("th", { scope: "row" }, TEXT.is(names[k])), ...row.map((n, j) => cell(n, k, j))),
+      element("tr", {}, element("th", { scope: "row" }, names[k]), ...row.map((n, j) => cell(n, k, j))),
     );
     return element("table", {}, element("caption", {}, TEXT.confusion),
       element("thead", {}, element("tr", {}, element("td"), ...head)), element("tbody", {}, ...rows));

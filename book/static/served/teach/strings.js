@@ -87,9 +87,7 @@ globalThis.Teach = {};
     surelyClass: (name) => `surely ${name}`,
     surelyRight: "surely right",
     surelyWrong: "surely wrong",
-    confusion: "Confusion: held-out pictures",
-    is: (name) => `is: ${name}`,
-    said: (name) => `said: ${name}`,
+    confusion: "Held-out pictures: a row for what they are, a column for what the head says",
 
     // asking
     ask: "Choose a photo",
@@ -109,7 +107,7 @@ globalThis.Teach = {};
     nearest: "The nearest labeled pictures, by the cosine of their features",
     untrained: "Train a head first.",
     mistakes: (n) => (n ? `${count(n, "mistake")}, the surest first` : "No mistake on the held-out pictures."),
-    mistake: (is, said, p) => `${is}, said: ${said} ${percent(p, 0)}`,
+    mistake: (is, said, p) => `${is}, said: ${said} ${surely(p)}`,
     askAbout: (what) => `Ask about: ${what}`,
 
     // taking it away

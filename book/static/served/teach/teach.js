@@ -139,15 +139,18 @@
   async function use(source) {
     job = null; // whatever was being looked at
     state.source = source;
-    state.asked = null;
+    forget();
     part.swap.input.checked = false;
     part.source.set(source);
     if (source !== "own") setSize(SIZE);
     const found = await SOURCES[source]();
     if (state.source !== source) return; // somebody was faster
     Object.assign(state, found);
+    useAll();
     await changed();
   }
+
+  const useAll = () => part.labeled.set(part.labeled.input.max);
 
   function setSize(size) {
     state.size = size;
@@ -158,7 +161,7 @@
   async function resize(size) {
     const before = state.size;
     setSize(size);
-    state.asked = null;
+    forget();
     const todo = state.pictures.filter((picture) => !picture.features[size] && picture.file);
     const whole = await forEach(todo, ({ name }) => name, async (picture) => {
       picture.features[size] = (await examine(picture.file)).features;
@@ -213,7 +216,7 @@
   // A small picture as a button that asks about it.
   function asButton(picture, text) {
     const image = picture.url
-      ? element("img", { src: picture.url, alt: "", loading: "lazy" })
+      ? element("img", { src: picture.url, alt: "" })
       : element("span", { className: "blank" }, "?");
     return element("button", {
       type: "button", className: "thumb", disabled: !picture.file,
@@ -268,7 +271,7 @@
     state.names.splice(label, 1);
     own.pictures = state.pictures = state.pictures.filter((picture) => picture.label !== label);
     for (const picture of state.pictures) picture.label -= picture.label > label ? 1 : 0;
-    state.asked = null;
+    forget();
     changed();
   }
 
@@ -293,7 +296,7 @@
     const slider = part.labeled;
     const all = slider.input.value === slider.input.max;
     slider.input.max = Math.max(1, ...each);
-    if (all) slider.input.value = slider.input.max;
+    if (all) useAll();
     slider.show();
     const mine = (state.run = {});
     const train = state.pictures.filter((picture) => !picture.held);
@@ -416,11 +419,19 @@
     }
   }
 
+  // Other pictures, or another size: what was asked before is of no use.
+  function forget() {
+    state.asked = null;
+    part.seen.hidden = part.nearestTitle.hidden = true;
+    part.answer.textContent = part.votes.textContent = "";
+    for (const name of ["bars", "nearest"]) part[name].replaceChildren();
+  }
+
   function showAnswer() {
-    const { asked, head, names, size } = state;
+    const { asked, head, names } = state;
     part.seen.hidden = false;
     Teach.paint(part.seen, asked.rgb, asked.size);
-    if (!head || asked.size !== size) {
+    if (!head) {
       part.answer.textContent = TEXT.untrained;
       for (const name of ["bars", "nearest"]) part[name].replaceChildren();
       part.votes.textContent = "";
@@ -512,15 +523,13 @@
         features: { [size]: features.values.subarray(Teach.FEATURES * i, Teach.FEATURES * (i + 1)) },
       }));
       Object.assign(own, { names, pictures });
-      Object.assign(state, { source: "own", names, pictures, seed, asked: null });
+      Object.assign(state, { source: "own", names, pictures, seed });
+      forget();
       part.source.set("own");
       setSize(size);
       await changed(); // which knows how many there are to learn from
       part.shuffle.input.checked = shuffle;
-      for (const name of MOVED) {
-        part[name].input.value = moved[name];
-        part[name].show();
-      }
+      for (const name of MOVED) part[name].set(moved[name]);
       await retrain();
       say(TEXT.loaded(pictures.length, names.map((name) => `“${name}”`).join(", ")));
     } catch (error) {
@@ -532,9 +541,9 @@
 
   function move(values) {
     for (const name of MOVED) {
-      const { input, show } = part[name];
-      input.value = name in values ? values[name] : name === "labeled" ? input.max : input.defaultValue;
-      show();
+      if (name in values) part[name].set(values[name]);
+      else if (name === "labeled") useAll();
+      else part[name].reset();
     }
     part.shuffle.input.checked = values.shuffle ?? false;
     return retrain();
