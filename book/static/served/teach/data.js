@@ -19,13 +19,15 @@
     });
   }
 
-  // 15 bits a character, the high ones first → bytes.
-  function toBytes({ length, text }) {
+  // 15 bits a character, the high ones first → bytes. Lets the page live meanwhile.
+  async function toBytes({ length, text }) {
+    const breathe = Teach.breather();
     const bytes = new Uint8Array(length);
     let bits = 0;
     let held = 0;
     let at = 0;
     for (let i = 0; i < text.length; i++) {
+      if (i % 2 ** 16 === 0) await breathe();
       held = (held << 15) | (text.charCodeAt(i) - FIRST);
       bits += 15;
       while (bits >= 8 && at < length) {
@@ -45,7 +47,7 @@
   // Load the script with this name and return the bytes that it holds.
   async function load(name) {
     await script(`data/${name}.js`);
-    const bytes = toBytes(packed[name]);
+    const bytes = await toBytes(packed[name]);
     delete packed[name];
     return inflate(bytes);
   }

@@ -95,15 +95,18 @@
 
   // The book's pictures and their features, as they were packed.
   async function bookPictures() {
-    const listing = Teach.book;
+    const breathe = breather();
     const [bytes, halves] = [await Teach.load("pictures"), await Teach.load("features")];
     const numbers = Teach.fromHalves(halves);
+    const pictures = [];
     let at = 0;
-    return listing.map(({ name, label, held, length }, i) => {
+    for (const [i, { name, label, held, length }] of Teach.book.entries()) {
       const file = new Blob([bytes.subarray(at, (at += length))], { type: "image/jpeg" });
       const features = { [SIZE]: numbers.subarray(Teach.FEATURES * i, Teach.FEATURES * (i + 1)) };
-      return { file, name, label, held, url: URL.createObjectURL(file), features };
-    });
+      pictures.push({ file, name, label, held, url: URL.createObjectURL(file), features });
+      await breathe();
+    }
+    return pictures;
   }
   let book = null; // those pictures, loaded once
   let strangers = [];
@@ -275,13 +278,15 @@
     changed();
   }
 
-  // The pictures to learn from: so many of each class, in an order that the draw decides.
+  // The pictures to learn from: so many of each class, which the draw decides.
   function chosen() {
     const most = Number(part.labeled.input.value);
-    return state.names.flatMap((_, label) => {
+    const drawn = state.names.flatMap((_, label) => {
       const mine = state.pictures.filter((picture) => picture.label === label && !picture.held);
       return Teach.shuffled(mine, state.seed).slice(0, most);
     });
+    const some = new Set(drawn);
+    return state.pictures.filter((picture) => some.has(picture)); // in their own order
   }
 
   const drawCards = () => part.classes.replaceChildren(...state.names.map(card));
@@ -328,7 +333,8 @@
     if (missing || !table) return showNothing(TEXT.needs);
 
     const places = learned.map((picture) => table.places.get(picture));
-    const cut = (rows) => rows.map((row) => Float64Array.from(places, (i) => row[i]));
+    const all = places.length === table.places.size && places.every((at, i) => at === i);
+    const cut = (rows) => (all ? rows : rows.map((row) => Float64Array.from(places, (i) => row[i])));
     const labels = learned.map((picture) => picture.label);
     const shuffle = part.shuffle.input.checked;
     const options = settings();
