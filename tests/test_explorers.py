@@ -227,7 +227,7 @@ def test_a_point_of_a_map_has_its_place_and_its_picture():
     assert point["class"] == ["point", "class-2", "marked"] and point["aria-label"] == "a <b>"
     assert point.span["style"] == "background-position:-72px 0"
     assert images.name in images.style and point.span["class"] == [images.name]
-    other = BeautifulSoup(images.point(0, 0, 0, "", 0, marked=False), "html.parser").span
+    other = BeautifulSoup(images.point(2, 0, 0, "", 0, marked=False), "html.parser").span
     assert other["tabindex"] == "-1" and other["class"] == ["point", "class-0"]
 
 
@@ -478,10 +478,10 @@ def test_a_stage_trains_from_its_first_layer_on():
 
 def test_the_schedule_says_the_rates():
     found = views(parsed(explorers.schedule()))
-    frames = [found[str(i)].img for i in range(len(found))]  # every second epoch
+    frames = [found[str(i)].img for i in range(len(found))]  # an epoch each
     half = 50 * (1 + np.cos(np.pi * 8 / films.NUM_EPOCHS))
-    assert f"half a cosine, {half:.1f} %; steps, 10.0 %" in frames[4]["alt"]
-    assert len(frames) == 13
+    assert f"half a cosine, {half:.1f} %; steps, 10.0 %" in frames[8]["alt"]
+    assert len(frames) == 25
     assert "half a cosine, 100.0 %; steps, 100.0 %" in frames[0]["alt"]
 
 
@@ -512,7 +512,10 @@ def test_the_boundary_ends_between_two_clouds():
     alts = [found[str(i)].img["alt"] for i in range(len(found))]
     third = TensorDataset(torch.cat([features, 9 + features]), torch.cat([labels_, labels_ + 2]))
     assert explorers.boundary(third, ["a", "b", "c", "d"]).frames == film.frames
-    assert len(alts) == 16 and alts[-1].startswith("100.0 % of the pictures")
+    assert len(alts) == 16 and alts[-1].startswith("100.0 % of all 60")
+    many = TensorDataset(features.repeat(5, 1), labels_.repeat(5))
+    drawn = unquote(explorers.boundary(many, ["a", "b"]).frames["0"]).count("<use xlink:href='#m")
+    assert drawn == films.MOST_POINTS + 2  # and the legend's
 
 
 # ---- own pictures --------------------------------------------------------------------------------

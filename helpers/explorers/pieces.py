@@ -56,6 +56,8 @@ def chart(figure: Figure, alt: str) -> str:
         (r"font-family: [^;\"]*", "font-family: sans-serif"),
         (r"(\.\d\d)\d+(?![^<>]*</text>)", r"\1"),  # a hundredth of a point, but not in a text
         (r"\s+", " "),
+        (r' id="[a-z]\w*[._]\w+"', ""),  # of groups, which nothing refers to
+        (r' transform="rotate\(-0 [^"]*"', ""),
         ("> <", "><"),
         ('"', "'"),  # which an address may have as it is
     ):
