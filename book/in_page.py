@@ -46,7 +46,7 @@ PARTS = 4  # of the weights, as in backbone.js
 # No other host, whatever a script tries. (A page in a folder has no origin: hence `file:`.)
 POLICY = (
     "default-src 'self' file: data: blob:; connect-src 'self' file: data: blob:; "
-    "script-src 'self' file: blob: 'unsafe-inline' 'wasm-unsafe-eval'; "
+    "script-src 'self' file: 'unsafe-inline' 'wasm-unsafe-eval'; "
     "style-src 'self' file: 'unsafe-inline'; object-src 'none'; base-uri 'none'; "
     "form-action 'self' file:"
 )

@@ -1,7 +1,7 @@
 // EfficientNet-Lite0 without its head, on TensorFlow.js's WebAssembly: pictures → maps of features.
 (() => {
   "use strict";
-  const { TEXT } = Teach;
+  const { TEXT, breather } = Teach;
   const TENSORFLOW = ["tf-core.min.js", "tf-backend-wasm.min.js"];
   const EPSILON = 1e-3; // of its BatchNorms
   const PARTS = 4; // of its weights, so that the page can say how far it is
@@ -35,20 +35,24 @@
 
   // The weights, one layer after another, as tensors. A block is `{ layers, skip }`; a layer is
   // `{ shape, depthwise, stride, active }`.
-  function toTensors(blocks, numbers) {
+  async function toTensors(blocks, numbers) {
+    const breathe = breather();
     let at = 0;
     const take = (n) => numbers.subarray(at, (at += n));
-    return blocks.map(({ layers, skip }) => ({
-      skip,
-      layers: layers.map((layer) => {
+    const made = [];
+    for (const { layers, skip } of blocks) {
+      const ready = layers.map((layer) => {
         const { shape, depthwise } = layer;
         const channels = depthwise ? shape[2] : shape[3];
         const weights = take(shape.reduce((a, b) => a * b));
         const [scale, bias, mean, variance] = Array.from({ length: 4 }, () => take(channels));
         const folded = fold(weights, { scale, bias, mean, variance });
         return { ...layer, filter: tf.tensor4d(folded.weights, shape), bias: tf.tensor1d(folded.bias) };
-      }),
-    }));
+      });
+      made.push({ layers: ready, skip });
+      await breathe();
+    }
+    return made;
   }
 
   // One layer: a convolution over all channels, or over each alone; then ReLU6 where it is active.
@@ -64,17 +68,21 @@
     }
 
     // Input of `size` × `size` × RGB, normalized → its map, `side` × `side` cells × 1,280 numbers
-    // each, and its features: their mean over the cells.
+    // each, and its features: their mean over the cells. The page lives between the blocks.
     async run(input, size) {
-      const map = tf.tidy(() =>
-        this.blocks.reduce((x, { layers, skip }) => {
-          const y = layers.reduce((inner, layer) => apply(layer, inner), x);
-          return skip ? tf.add(x, y) : y;
-        }, tf.tensor4d(input, [1, size, size, 3])),
-      );
-      const values = await map.data();
-      const side = map.shape[1];
-      map.dispose();
+      const breathe = breather();
+      let x = tf.tensor4d(input, [1, size, size, 3]);
+      for (const { layers, skip } of this.blocks) {
+        const before = x;
+        x = tf.tidy(() => {
+          const y = layers.reduce((inner, layer) => apply(layer, inner), before);
+          return skip ? tf.add(before, y) : y;
+        });
+        before.dispose();
+        await breathe();
+      }
+      const [values, side] = [await x.data(), x.shape[1]];
+      x.dispose();
       return { map: values, side, features: meanOverCells(values, side * side) };
     }
   }
@@ -89,9 +97,7 @@
 
   // Load all of it; `say` is told how far it is. Throws an Error that says what is missing.
   async function loadBackbone(say) {
-    if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function") {
-      throw new Error(TEXT.noWasm);
-    }
+    if (typeof WebAssembly !== "object") throw new Error(TEXT.noWasm);
     const parts = [];
     for (let i = 1; i <= PARTS; i++) {
       say(TEXT.loading(i, PARTS));
@@ -102,7 +108,7 @@
     try {
       await startTensorFlow();
       const numbers = new Float32Array(await new Blob(parts.map(Teach.fromHalves)).arrayBuffer());
-      return new Backbone(toTensors(Teach.blocks, numbers));
+      return new Backbone(await toTensors(Teach.blocks, numbers));
     } catch (error) {
       if (error instanceof RangeError) throw new Error(TEXT.noMemory);
       throw error.message.includes("WASM") || error instanceof WebAssembly.CompileError

@@ -1,4 +1,4 @@
-// What was packed when the site was built (book/teach.py): bytes in scripts, since a page that is
+// What was packed when the site was built (book/in_page.py): bytes in scripts, since a page that is
 // opened from a folder may load scripts and no other files.
 (() => {
   "use strict";
@@ -46,6 +46,7 @@
 
   // Load the script with this name and return the bytes that it holds.
   async function load(name) {
+    if (typeof DecompressionStream !== "function") throw new Error(Teach.TEXT.tooOld);
     await script(`data/${name}.js`);
     const bytes = await toBytes(packed[name]);
     delete packed[name];

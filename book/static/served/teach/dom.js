@@ -8,7 +8,7 @@
     const { aria, data, style, ...rest } = properties;
     const made = Object.assign(document.createElement(tag), rest);
     for (const [name, value] of Object.entries(aria ?? {})) made.setAttribute(`aria-${name}`, value);
-    Object.assign(made.dataset, data);
+    Object.assign(made.dataset, data ?? {});
     for (const [name, value] of Object.entries(style ?? {})) made.style.setProperty(name, value);
     made.append(...children.filter((child) => child !== null));
     return made;
@@ -23,8 +23,8 @@
   }
 
   // A button that opens the browser's choice of files, by mouse and by keyboard.
-  function chooser(text, use, { label = text, multiple = false, accept = "image/*" } = {}) {
-    const input = element("input", { type: "file", multiple, accept, aria: { label } });
+  function chooser(text, use, { label = text, multiple = false, accept = "image/*", key = text } = {}) {
+    const input = element("input", { type: "file", multiple, accept, aria: { label }, data: { key } });
     input.addEventListener("change", () => {
       use([...input.files]);
       input.value = ""; // the same file can be chosen again

@@ -103,7 +103,7 @@
     const costs = probabilities.map((p, i) => -Math.log(Math.max(1e-300, p[labels[i]])));
     const right = probabilities.filter((p, i) => argmax(p) === labels[i]);
     const n = labels.length;
-    return { heldLoss: costs.reduce((a, b) => a + b, 0) / n, heldRight: right.length / n };
+    return { heldLoss: costs.reduce((a, b) => a + b, 0) / n, heldRight: right.length / n }; // NaN of none
   }
 
   // Alpha and the features of the training pictures → the head as PyTorch has it: `weight`, a row a
@@ -171,6 +171,6 @@
   }
 
   Object.assign(Teach, {
-    dot, argmax, softmax, products, train, toHead, logitsOf, predict, vote, cosine, wilson, shuffled,
+    argmax, products, train, toHead, logitsOf, predict, vote, cosine, wilson, shuffled,
   });
 })();

@@ -34,16 +34,21 @@
     } catch {
       throw new Error(TEXT.notOurs);
     }
-    const { __metadata__: notes = {}, ...entries } = header;
+    const { __metadata__: notes, ...entries } = header ?? {};
     const tensors = {};
-    for (const [name, { dtype, shape, data_offsets: [from, to] = [] }] of Object.entries(entries)) {
-      const Type = TYPES[dtype];
-      if (!Type || !Array.isArray(shape)) throw new Error(TEXT.notOurs);
+    for (const [name, entry] of Object.entries(entries)) {
+      const { dtype, shape, data_offsets: place } = entry ?? {};
+      const Type = Object.hasOwn(TYPES, dtype) ? TYPES[dtype] : null;
+      const isSize = (n) => Number.isInteger(n) && n >= 0;
+      if (!Type || ![shape, place].every((list) => Array.isArray(list) && list.every(isSize))) {
+        throw new Error(TEXT.notOurs);
+      }
+      const [from, to] = place;
       const size = shape.reduce((a, b) => a * b, Type.BYTES_PER_ELEMENT);
       if (to - from !== size || start + to > buffer.byteLength) throw new Error(TEXT.cut);
       tensors[name] = { shape, values: new Type(buffer.slice(start + from, start + to)) };
     }
-    return { tensors, notes };
+    return { tensors, notes: notes ?? {} };
   }
 
   Object.assign(Teach, { write, read });

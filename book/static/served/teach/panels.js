@@ -40,7 +40,7 @@
     return element("section", { className: "panel", aria: { labelledby: title.id } }, title, ...children);
   }
 
-  const percentOf = (value) => Teach.percent(value / 100, 0);
+  const percentOf = (value) => Teach.percent(value / 100);
   const power = (value) => Number((10 ** value).toPrecision(2)).toString();
 
   // Build everything below `root`, and return what is to be filled and read.
@@ -50,10 +50,12 @@
       size: choice(TEXT.size, TEXT.sizes, "160"),
       swap: tick(TEXT.swap),
       status: element("p", { className: "status", role: "status" }),
-      progress: element("progress", { hidden: true, aria: { label: TEXT.looking("", "") } }),
+      counter: element("p", { className: "soft" }), // not read aloud: it changes with each picture
+      progress: element("progress", { hidden: true, aria: { label: TEXT.progress } }),
       cancel: element("button", { type: "button", hidden: true }, TEXT.cancel),
-      problems: element("div", { role: "alert" }),
+      problems: element("div"),
       classes: element("div", { className: "side" }),
+      stopCamera: element("button", { type: "button", hidden: true }, TEXT.stopCamera),
       addClass: element("button", { type: "button", hidden: true }, TEXT.addClass),
       video: element("video", { muted: true, playsInline: true, hidden: true }),
 
@@ -67,6 +69,8 @@
       took: element("p", { className: "soft" }),
       accuracy: element("p", { className: "large" }),
       interval: element("p", { className: "soft" }),
+      learned: element("p", { className: "soft" }),
+      draws: element("p", { className: "soft" }),
       warning: element("p", { className: "warning" }),
       curve: element("div"),
       sure: element("div"),
@@ -76,9 +80,10 @@
       look: element("div", { className: "look" }),
       ask: element("div", { className: "line" }),
       heat: tick(TEXT.heat),
-      threshold: slider(TEXT.threshold, { min: 0, max: 99, step: 1, value: 0 }, percentOf),
+      threshold: slider(TEXT.threshold, { min: 0, max: 99.9, step: 0.1, value: 0 }, percentOf),
+      coverage: element("p", { className: "soft" }),
       strangers: element("div", { className: "thumbs" }),
-      answer: element("p", { className: "answer", role: "status" }),
+      answer: element("p", { className: "answer", role: "status", tabIndex: -1 }),
       bars: element("div"),
       votes: element("p", { className: "soft" }),
       nearest: element("div", { className: "thumbs" }),
@@ -89,6 +94,7 @@
 
       save: element("button", { type: "button" }, TEXT.save),
       keep: element("div", { className: "line" }),
+      kept: element("p", { className: "status", role: "status" }),
     };
     part.heat.input.checked = true;
     part.look.append(element("span", {}, TEXT.askHere), part.seen);
@@ -96,19 +102,22 @@
     const controls = ["labeled", "rate", "steps", "decay"].map((name) => part[name].line);
     root.append(
       panel(0, part.source.group, part.size.group, part.swap.line, part.status,
-        element("div", { className: "line" }, part.progress, part.cancel), part.problems,
-        part.classes, part.video, part.addClass),
+        part.counter, element("div", { className: "line" }, part.progress, part.cancel), part.problems,
+        part.classes, part.video, element("div", { className: "line" }, part.stopCamera, part.addClass)),
       panel(1, element("div", { className: "side" },
         element("div", {}, ...controls, part.shuffle.line,
           element("div", { className: "line" }, part.draw, part.reset), part.took),
-        element("div", {}, part.accuracy, part.interval, part.warning, part.confusion),
+        element("div", {},
+          element("div", { role: "status" }, part.accuracy, part.interval, part.learned, part.warning), part.draws,
+          part.confusion),
         part.curve, part.sure)),
       panel(2, element("div", { className: "side" },
-        element("div", {}, part.look, part.ask, part.heat.line, part.threshold.line,
-          element("p", { className: "soft" }, TEXT.strangers), part.strangers),
-        element("div", {}, part.answer, part.bars, part.votes, part.nearestTitle, part.nearest))),
+        element("div", {}, part.look, part.ask, part.heat.line),
+        element("div", {}, part.answer, part.bars, part.votes, part.nearestTitle, part.nearest),
+        element("div", {}, element("p", { className: "soft" }, TEXT.strangers), part.strangers),
+        element("div", {}, part.threshold.line, part.coverage))),
       panel(3, part.mistakesTitle, part.mistakes),
-      panel(4, part.keep),
+      panel(4, part.keep, part.kept),
     );
     return part;
   }

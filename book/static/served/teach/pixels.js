@@ -116,8 +116,7 @@
     const short = roundEven((size * 256) / 224);
     const width = w <= h ? short : Math.trunc((short * w) / h);
     const height = w <= h ? Math.trunc((short * h) / w) : short;
-    const resized = await resize(bitmap, width, height);
-    bitmap.close();
+    const resized = await resize(bitmap, width, height).finally(() => bitmap.close());
     const left = roundEven((width - size) / 2);
     const top = roundEven((height - size) / 2);
     const rgb = new Uint8Array(3 * size * size);

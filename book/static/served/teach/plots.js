@@ -34,7 +34,7 @@
       TEXT.curve,
       TEXT.curveAlt(points.findLast((point) => point.held)),
       axis,
-      text(left - 4, top + 4, "100 %", { "text-anchor": "end", class: "accuracy" }),
+      text(left - 4, top + 4, TEXT.all, { "text-anchor": "end", class: "accuracy" }),
       text(left - 4, bottom + 4, "0", { "text-anchor": "end" }),
       text(right + 4, top + 4, most.toFixed(1), { class: "loss" }),
       text(right, bottom + 14, `${TEXT.step} ${last.step}`, { "text-anchor": "end" }),
@@ -68,8 +68,8 @@
           r: Math.min(2.7, step / 2 + 0.6), fill: color(label),
         })),
       drawn("path", { d: `M4 125H${WIDTH - 4}${two ? `M${WIDTH / 2} 125V8` : ""}`, class: "axis" }),
-      text(4, HEIGHT - 6, two ? TEXT.surelyClass(names[0]) : TEXT.surelyWrong),
-      text(WIDTH - 4, HEIGHT - 6, two ? TEXT.surelyClass(names[1]) : TEXT.surelyRight, { "text-anchor": "end" }),
+      text(4, HEIGHT - 6, two ? TEXT.surelyClass(TEXT.short(names[0])) : TEXT.surelyWrong),
+      text(WIDTH - 4, HEIGHT - 6, two ? TEXT.surelyClass(TEXT.short(names[1])) : TEXT.surelyRight, { "text-anchor": "end" }),
     );
   }
 
@@ -82,12 +82,13 @@
         className: k === j ? "right" : "",
         style: { "--share": `${Math.round((60 * n) / Math.max(1, ...counts[k]))}%`, "--color": color(k) },
       }, String(n));
-    const head = names.map((name) => element("th", { scope: "col" }, name));
+    const head = names.map((name) => element("th", { scope: "col" }, TEXT.short(name)));
     const rows = counts.map((row, k) =>
-      element("tr", {}, element("th", { scope: "row" }, names[k]), ...row.map((n, j) => cell(n, k, j))),
+      element("tr", {}, element("th", { scope: "row" }, TEXT.short(names[k])), ...row.map((n, j) => cell(n, k, j))),
     );
-    return element("table", {}, element("caption", {}, TEXT.confusion),
+    const table = element("table", {},
       element("thead", {}, element("tr", {}, element("td"), ...head)), element("tbody", {}, ...rows));
+    return element("figure", {}, element("figcaption", {}, TEXT.confusion), table);
   }
 
   // A bar for each class.

@@ -7,9 +7,9 @@ globalThis.Teach = {};
 
   // Never quite sure: a softmax can't be.
   const surely = (p) => (p > 0.9995 ? `over ${percent(0.999)}` : percent(p));
-  const signed = (value) => value.toFixed(2).replace("-", "\u2212");
+  const signed = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "\u2212");
 
-  Object.assign(Teach, { percent, surely });
+  Teach.percent = percent;
   Teach.TEXT = {
     // where the pictures come from
     source: "Pictures",
@@ -25,26 +25,30 @@ globalThis.Teach = {};
     addPicturesTo: (name) => `Add pictures to ${name}`,
     camera: "8 from the camera",
     cameraFor: (name) => `Take 8 pictures of ${name} with the camera`,
-    cameraStop: "Stop the camera",
-    cameraFailed: (why) => `The camera can’t be used (${why}). Is it in use elsewhere, or forbidden?`,
-    dropHere: "Drop or paste pictures here.",
+    stopCamera: "Stop the camera",
+    photo: (n) => `photo ${n}`,
+    cameraFailed: (why) => `The camera can’t be used (${why}). Add photos instead.`,
+    dropHere: "Drop or paste pictures here. Only the middle of each is used.",
     counts: (train, held) => `${train} to learn from, ${held} held out`,
     more: (n) => `and ${n} more`,
     swap: "Swap the light of the held-out pictures",
     size: "Size",
-    sizes: { 160: "160 pixels", 224: "224 pixels: slower, better with five a class or fewer" },
+    sizes: { 160: "160 pixels", 224: "224 pixels: slower, but better if you have five pictures of each class or fewer" },
 
     // what is going on
     loading: (done, all) => `Loading the backbone: part ${done} of ${all} …`,
     starting: "Starting the backbone …",
     looking: (done, all) => `Looking at the pictures: ${done} of ${all} …`,
     cancel: "Stop",
+    progress: "How many pictures are done",
+    onlyFeatures: "Loaded features have one size: the pictures themselves are not in the file.",
     stopped: (left) => `Stopped; ${count(left, "picture")} left out.`,
     looked: (n, ms) => `${count(n, "picture")} in ${(ms / 1000).toFixed(1)} s, ${Math.round(ms / n)} ms each.`,
     refused: (n) => `${count(n, "file")} could not be used:`,
     noWasm:
       "This browser can’t run the network: it lacks WebAssembly with SIMD, or forbids it. The head " +
       "still trains on the book’s pictures; for photos of your own, use a newer browser.",
+    tooOld: "This browser is too old for this page: it can’t unpack what the page needs.",
     noFile: (name) => `${name} did not load. Is the folder of the site whole? Reload the page.`,
     noMemory: "There is not enough memory for the network. Close other pages, and reload this one.",
     failed: (why) => `Something went wrong: ${why}`,
@@ -52,9 +56,10 @@ globalThis.Teach = {};
     // files that are no pictures
     empty: "an empty file",
     heic: "HEIC or the like, which can’t be opened here; save it as JPEG",
-    noPicture: "no picture that this browser can open",
+    noPicture: "no picture, or a broken one",
     line: (w, h) => `a line of ${w} × ${h} pixels; cut out what it shows`,
     tooLarge: (w, h) => `${w} × ${h} pixels, too many to open; make it smaller`,
+    twice: (other) => `the same picture as ${other}`,
     tooMany: (most) => `more than ${most} pictures in all; take some away first`,
 
     // the head
@@ -63,21 +68,24 @@ globalThis.Teach = {};
     steps: "steps",
     decay: "weight decay",
     shuffle: "Shuffle the labels of the training pictures",
-    draw: "Draw others",
-    reset: "As at first",
+    draw: "Draw other pictures",
+    reset: "Reset all settings",
     took: (steps, n, ms) => `${count(steps, "step")} on ${count(n, "picture")}: ${Math.max(1, Math.round(ms))} ms.`,
     needs: "Each class needs a picture to learn from.",
-    noHeldOut: "No picture is held out yet: every fourth one of a class will be.",
+    noHeldOut: "Add at least four pictures to each class: every fourth is held out.",
+    onTraining: (right) => `On the pictures that it learned from: ${percent(right)}.`,
+    draws: (shares) => `Draws before: ${shares.map((share) => percent(share)).join(", ")}.`,
+    preparing: "Getting the pictures ready …",
     interval: (n, low, high) =>
       `of ${count(n, "held-out picture")}. 95 % interval: ${percent(low)} to ${percent(high)}.`,
-    few: (n) => `Only ${n} held out: one more mistake would change the accuracy by ${percent(1 / n, 0)}.`,
-    fewLearn: "So few pictures to learn from: draw others, and the accuracy may be another.",
+    few: (n) => `Only ${n} held out: one more mistake would cost ${Math.round(100 / n)} percentage points.`,
+    fewLearn: "So few pictures to learn from: with others the accuracy may be very different.",
     overflow: "The numbers have grown beyond all bounds. Lower the learning rate or the weight decay.",
-    heldAccuracy: "right",
     curve: "Accuracy and loss, step by step",
-    curveAlt: (p) =>
-      `After step ${p.step}: accuracy on training pictures ${percent(p.right)}, on held-out ones ` +
-      `${percent(p.heldRight)}; loss ${p.loss.toFixed(3)} and ${p.heldLoss.toFixed(3)}.`,
+    curveAlt: ({ step, right, loss, heldRight, heldLoss }) =>
+      `After step ${step}: on training pictures, accuracy ${percent(right)} and loss ${loss.toFixed(3)}` +
+      (Number.isNaN(heldRight) ? "." : `; on held-out ones, ${percent(heldRight)} and ${heldLoss.toFixed(3)}.`),
+    all: "100 %",
     accuracy: "accuracy",
     loss: "loss",
     dashed: "dashed: held out",
@@ -87,27 +95,31 @@ globalThis.Teach = {};
     surelyClass: (name) => `surely ${name}`,
     surelyRight: "surely right",
     surelyWrong: "surely wrong",
-    confusion: "Held-out pictures: a row for what they are, a column for what the head says",
+    confusion: "Held-out pictures. Rows: the truth. Columns: the head’s answer.",
+    short: (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name),
 
     // asking
     ask: "Choose a photo",
     askHere: "Choose, drop or paste a photo, or press a picture below.",
-    strangers: "Or something that it never saw:",
+    strangers: "Or something that the head never saw:",
     heat: "Show which cells vote for it",
-    threshold: "“Neither” below",
+    threshold: "Answer “neither” if less sure than",
     neither: (name, p) => `Neither: it is only ${surely(p)} sure of “${name}”.`,
     answer: (name, p) => `“${name}”, ${surely(p)} sure.`,
-    votes: (cells, yes, name, mean, bias, logit, others) =>
-      `The network has ${cells} cells. Each votes, ${yes} of them for “${name}”. The mean of the votes ` +
-      `is ${signed(mean)}; with the bias, ${signed(bias)}, that is ${signed(logit)}: ` +
-      `exactly how far the logit of “${name}” lies above ${others}.`,
+    coverage: (answered, n, right) =>
+      `So it answers for ${answered} of ${n} held-out pictures` + (answered ? `, and ${right} of these are right.` : "."),
+    votes: (side, yes, name, mean, bias, logit, others) =>
+      `The network sees a grid of ${side} × ${side} cells. ${yes} of the ${side ** 2} vote for “${name}”. The ` +
+      `mean of the votes is ${signed(mean)}. With the bias, ${signed(bias)}, this is ${signed(logit)}, rounded: ` +
+      `exactly how far the logit of “${name}” lies above ${others}. Nothing else enters the answer.`,
     other: (name) => `that of “${name}”`,
     others: "the mean of the others",
     seenAlt: (answer, yes, cells) => `The photo as the network sees it. ${answer} ${yes} of ${cells} cells vote for it.`,
     nearest: "The nearest labeled pictures, by the cosine of their features",
-    untrained: "Train a head first.",
-    mistakes: (n) => (n ? `${count(n, "mistake")}, the surest first` : "No mistake on the held-out pictures."),
-    mistake: (is, said, p) => `${is}, said: ${said} ${surely(p)}`,
+    untrained: "There is no head yet: add pictures to each class first.",
+    mistakes: (n) =>
+      n === 0 ? "No mistake on the held-out pictures." : count(n, "mistake") + (n > 1 ? ", the surest first" : ""),
+    mistake: (is, said, p) => `is ${is}; head said ${said}, ${surely(p)}`,
     askAbout: (what) => `Ask about: ${what}`,
 
     // taking it away
@@ -116,7 +128,7 @@ globalThis.Teach = {};
     saved: (file) => `Saved as ${file}: the head, and what the network saw of your pictures; not the pictures.`,
     loaded: (n, classes) => `Loaded: ${count(n, "picture")} as features, in the classes ${classes}.`,
     badFile: (why) => `This file can’t be loaded: ${why}.`,
-    notOurs: "it is none that this page has saved",
+    notOurs: "this page did not save it",
     cut: "it is cut off or damaged",
     otherBackbone: (name) => `it is for the backbone ${name}, and this page has another`,
 

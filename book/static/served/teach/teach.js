@@ -14,34 +14,55 @@
   const SHOWN = 24; // small pictures in a row of them
   const FEW = 30; // held-out pictures; with fewer, one more mistake is much
   const NEAREST = 6;
+  const PHOTOS = 8; // of the camera
+  const MOVED = ["labeled", "rate", "steps", "decay"]; // the sliders of the head
 
-  /* A picture: `file` (a Blob, or null where only features were loaded), `name`, `label` (the index
-     of its class), `held` (out, of training), `url` (of a small picture) and `features`, by size. */
+  /* A class is `{ name }`. A picture: `file` (a Blob, or null where only features were loaded),
+     `name`, `label` (the index of its class), `held` (out, of training), `url` (of a small picture)
+     and `features`, by size. What is shown changes at once, in `show`, so that pictures, size and
+     `table` (the products of all features, which training needs) always fit together. */
   const state = {
-    source: "book", names: TEXT.classNames, pictures: [], size: SIZE, seed: 1, // of the draw
-    table: null, // the products of all features, which training needs
+    source: "book", classes: TEXT.classNames.map((name) => ({ name })), pictures: [], size: SIZE,
+    table: null, seed: 1, draws: [], // what the draws before gave
     head: null, result: null, asked: null, run: null, // the last training run that was begun
   };
+  const own = { source: "own", classes: TEXT.ownNames.slice(0, 2).map((name) => ({ name })), pictures: [], size: SIZE };
   let part; // of the page
-  let loading = null; // the backbone, once somebody wants it
-  let job = null; // what is being looked at; another one ends it
+  let book = null; // a promise of its pictures
+  let strangers = []; // pictures of none of the classes
 
-  const loadBackbone = () =>
-    (loading ??= Teach.loadBackbone(say).then((backbone) => (say(""), backbone), (error) => {
-      loading = null; // it can be tried again
-      throw error;
-    }));
-  const say = (text) => (part.status.textContent = text);
-  const fail = (error) => say(error.message || TEXT.failed(error));
+  const names = () => state.classes.map(({ name }) => name);
   const featuresOf = (picture) => picture.features[state.size];
+  const say = (text) => (part.status.textContent = text);
+  const sayKept = (text) => (part.kept.textContent = text);
+  const fail = (error) => say(error.message || TEXT.failed(error));
+
+  // Fill an element anew. Whoever was in it by keyboard stays where they were, or goes to `other`.
+  function refill(target, children, other = null) {
+    const active = document.activeElement;
+    const key = target.contains(active) ? active.dataset.key : undefined;
+    target.replaceChildren(...children);
+    if (key === undefined) return;
+    const same = [...target.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === key);
+    (same ?? other)?.focus();
+  }
 
   // ---- looking at pictures -----------------------------------------------------------------------
 
+  let loading = null; // the backbone, once somebody wants it
+  const loadBackbone = () =>
+    (loading ??= Teach.loadBackbone((text) => (part.counter.textContent = text))
+      .catch((error) => {
+        loading = null; // it can be tried again
+        throw error;
+      })
+      .finally(() => (part.counter.textContent = "")));
+
   // All that the network sees in a file. `alter` may change its pixels before.
-  async function examine(file, alter = (rgb) => rgb) {
+  async function examine(file, size, alter = (rgb) => rgb) {
     const backbone = await loadBackbone();
-    const rgb = alter(await Teach.look(file, state.size));
-    return { rgb, size: state.size, ...(await backbone.run(Teach.normalize(rgb), state.size)) };
+    const rgb = alter(await Teach.look(file, size));
+    return { rgb, size, ...(await backbone.run(Teach.normalize(rgb), size)) };
   }
 
   async function thumbnail(rgb, size) {
@@ -49,21 +70,30 @@
     return URL.createObjectURL(await canvas.convertToBlob({ type: "image/webp" }));
   }
 
+  /* What changes the pictures is done one after the other. `job` is what is being done; it can be
+     stopped, by its button or by who wants other pictures. */
+  let queue = Promise.resolve();
+  let job = { stopped: false };
+  const stop = () => (job.stopped = true);
+  const inTurn = (act) => (queue = queue.then(act).catch(fail));
+
   // Do something with each of many, with a bar, until all are done or somebody stops it. Files that
   // can't be used are named. Returns whether it came to its end.
   async function forEach(items, nameOf, act) {
-    const mine = (job = {});
+    if (items.length === 0) return true;
+    const mine = (job = { stopped: false });
     const problems = [];
-    const start = performance.now();
     let done = 0;
-    part.problems.replaceChildren();
+    say("");
+    refill(part.problems, []);
     Object.assign(part.progress, { hidden: false, max: items.length, value: 0 });
     part.cancel.hidden = false;
     try {
       await loadBackbone();
+      const start = performance.now();
       for (const item of items) {
-        if (job !== mine) break;
-        say(TEXT.looking(done + 1, items.length));
+        if (mine.stopped) break;
+        part.counter.textContent = TEXT.looking(done + 1, items.length);
         await pause();
         try {
           await act(item);
@@ -72,29 +102,26 @@
         }
         part.progress.value = done += 1;
       }
-    } catch (error) {
-      fail(error);
-      return false;
+      const left = items.length - done;
+      say(left ? TEXT.stopped(left) : TEXT.looked(done, performance.now() - start));
+      if (problems.length) {
+        part.problems.append(
+          element("p", { role: "alert" }, TEXT.refused(problems.length)),
+          element("ul", {}, ...problems.map((text) => element("li", {}, text))),
+        );
+      }
+      return left === 0;
     } finally {
-      if (job === mine || job === null) part.progress.hidden = part.cancel.hidden = true;
+      part.progress.hidden = part.cancel.hidden = true;
+      part.counter.textContent = "";
     }
-    if (job !== mine && job !== null) return false; // something else has begun
-    const left = items.length - done;
-    say(left ? TEXT.stopped(left) : TEXT.looked(done, performance.now() - start));
-    if (problems.length) {
-      part.problems.replaceChildren(
-        element("p", {}, TEXT.refused(problems.length)),
-        element("ul", {}, ...problems.map((text) => element("li", {}, text))),
-      );
-    }
-    job = null;
-    return left === 0;
   }
 
   // ---- where pictures come from ------------------------------------------------------------------
 
   // The book's pictures and their features, as they were packed.
-  async function bookPictures() {
+  async function loadBook() {
+    await Teach.script("data/book.js");
     const breathe = breather();
     const [bytes, halves] = [await Teach.load("pictures"), await Teach.load("features")];
     const numbers = Teach.fromHalves(halves);
@@ -106,182 +133,217 @@
       pictures.push({ file, name, label, held, url: URL.createObjectURL(file), features });
       await breathe();
     }
-    return pictures;
+    strangers = pictures.filter(({ label }) => label < 0);
+    part.strangers.replaceChildren(...strangers.map((picture) => asButton(picture, picture.name)));
+    return pictures.filter(({ label }) => label >= 0);
   }
-  let book = null; // those pictures, loaded once
-  let strangers = [];
 
+  // Some of them, each in a light whose color gives the class away, and in that of the other class.
+  async function light() {
+    const pictures = [];
+    const some = [0, 1].flatMap((label) =>
+      [false, true].flatMap((held) => {
+        const mine = (picture) => picture.label === label && picture.held === held;
+        return bookPictures.filter(mine).slice(0, LIT);
+      }));
+    const whole = await forEach(some, ({ name }) => name, async (picture) => {
+      const faces = [];
+      for (const label of [picture.label, 1 - picture.label]) {
+        const seen = await examine(picture.file, SIZE, (rgb) => Teach.tint(rgb, LIGHTS[label], LIGHT));
+        faces.push({ url: await thumbnail(seen.rgb, SIZE), features: { [SIZE]: seen.features }, seen });
+      }
+      pictures.push({ ...picture, ...faces[0], faces });
+    });
+    return whole ? pictures : null;
+  }
+  let bookPictures = [];
+  let lit = null; // they are made once
+
+  const classesOf = (texts) => texts.map((name) => ({ name }));
   const SOURCES = {
-    async book() {
-      return { names: TEXT.classNames, pictures: book };
-    },
-    // Some of them in a light whose color gives the class away.
+    book: () => ({ source: "book", classes: classesOf(TEXT.classNames), pictures: bookPictures, size: SIZE }),
     async lit() {
-      const some = [0, 1].flatMap((label) =>
-        [false, true].flatMap((held) =>
-          book.filter((p) => p.label === label && p.held === held).slice(0, LIT)));
-      const pictures = [];
-      await forEach(some, ({ name }) => name, async (picture) => {
-        const faces = [];
-        for (const label of [picture.label, 1 - picture.label]) {
-          const seen = await examine(picture.file, (rgb) => Teach.tint(rgb, LIGHTS[label], LIGHT));
-          faces.push({
-            url: await thumbnail(seen.rgb, seen.size), features: { [state.size]: seen.features }, seen,
-          });
-        }
-        pictures.push({ ...picture, ...faces[0], faces });
-      });
-      return { names: TEXT.classNames, pictures };
+      lit ??= await light();
+      return lit && { source: "lit", classes: classesOf(TEXT.classNames), pictures: lit, size: SIZE };
     },
-    async own() {
-      return own;
-    },
+    own: () => own,
   };
-  const own = { names: TEXT.ownNames.slice(0, 2), pictures: [] };
 
+  // Show the pictures of a source; returns whether they are shown. Stops whatever else is going on.
+  let wanted = null;
   async function use(source) {
-    job = null; // whatever was being looked at
-    state.source = source;
-    forget();
-    part.swap.input.checked = false;
+    wanted = source;
+    stop();
+    let won = false;
+    for (const quiet of [say, sayKept]) quiet("");
     part.source.set(source);
-    if (source !== "own") setSize(SIZE);
-    const found = await SOURCES[source]();
-    if (state.source !== source) return; // somebody was faster
-    Object.assign(state, found);
-    useAll();
-    await changed();
+    part.threshold.reset();
+    forget();
+    showNothing(TEXT.preparing);
+    await inTurn(async () => {
+      try {
+        won = await change(source);
+      } finally {
+        if (wanted === source && !won) {
+          part.source.set(state.source); // it stays as it was
+          await retrain();
+        }
+      }
+    });
+    return won;
   }
 
-  const useAll = () => part.labeled.set(part.labeled.input.max);
+  async function change(source) {
+    book ??= loadBook().catch((error) => {
+      book = null; // it can be tried again
+      throw error;
+    });
+    bookPictures = await book;
+    const next = wanted === source && (await SOURCES[source]());
+    if (!next || wanted !== source) return false; // stopped, or somebody was faster
+    swapLight(false);
+    await show(next, { all: true });
+    return true;
+  }
 
-  function setSize(size) {
-    state.size = size;
-    part.size.set(String(size));
+  // In the light of the other class, or of their own: the held-out pictures.
+  function swapLight(swapped) {
+    part.swap.input.checked = swapped;
+    for (const picture of lit ?? []) {
+      if (picture.held) Object.assign(picture, picture.faces[swapped ? 1 : 0]);
+    }
   }
 
   // Look at all pictures again, at another size, unless that was done before.
-  async function resize(size) {
-    const before = state.size;
-    setSize(size);
-    forget();
-    const todo = state.pictures.filter((picture) => !picture.features[size] && picture.file);
-    const whole = await forEach(todo, ({ name }) => name, async (picture) => {
-      picture.features[size] = (await examine(picture.file)).features;
-    });
-    if (!whole || state.pictures.some((picture) => !picture.features[size])) setSize(before);
-    await changed();
-  }
-
-  // Take files into a class; of each class every fourth is held out.
-  async function take(label, files) {
-    const { pictures } = own;
-    await forEach(files, (file) => file.name ?? TEXT.camera, async (file) => {
-      if (pictures.length >= MOST_PICTURES) throw new Error(TEXT.tooMany(MOST_PICTURES));
-      const { rgb, size, features } = await examine(file);
-      const before = pictures.filter((picture) => picture.label === label).length;
-      pictures.push({
-        file, label, name: file.name ?? "camera", held: before % 4 === 3,
-        url: await thumbnail(rgb, size), features: { [size]: features },
+  const resize = (size) =>
+    inTurn(async () => {
+      const { pictures } = state;
+      const todo = pictures.filter((picture) => !picture.features[size]);
+      if (todo.some(({ file }) => !file)) {
+        say(TEXT.onlyFeatures);
+        return part.size.set(String(state.size));
+      }
+      await forEach(todo, ({ name }) => name, async (picture) => {
+        picture.features[size] = (await examine(picture.file, size)).features;
       });
+      const whole = pictures.every((picture) => picture.features[size]);
+      await show({ ...shown(), size: whole ? size : state.size });
     });
-    await changed();
-  }
 
-  // Photos from the camera, until there are eight or somebody presses the button again.
-  async function photograph(label, button) {
-    if (button.stop) return button.stop();
-    let stream;
+  // Take files into one of the own classes; of each class every fourth is held out.
+  const take = (mine, files) =>
+    inTurn(async () => {
+      const taken = [];
+      const label = own.classes.indexOf(mine);
+      if (label < 0 || files.length === 0) return; // it was removed meanwhile
+      let count = own.pictures.filter((picture) => picture.label === label).length;
+      await forEach(files, (file) => file.name ?? TEXT.camera, async (file) => {
+        if (own.pictures.length + taken.length >= MOST_PICTURES) throw new Error(TEXT.tooMany(MOST_PICTURES));
+        const { rgb, size, features } = await examine(file, own.size);
+        const same = (picture) => picture.features[size]?.every((value, c) => value === features[c]);
+        const other = [...own.pictures, ...taken].find(same);
+        if (other) throw new Error(TEXT.twice(other.name)); // else it could be learned and held out
+        taken.push({
+          file, label, name: file.name ?? TEXT.photo(count + 1), held: count % 4 === 3,
+          url: await thumbnail(rgb, size), features: { [size]: features },
+        });
+        count += 1;
+      });
+      own.pictures = [...own.pictures, ...taken];
+      if (state.source === "own") await show(own);
+    });
+
+  const addClass = () =>
+    inTurn(async () => {
+      const name = TEXT.ownNames.find((text) => !own.classes.some((mine) => mine.name === text));
+      own.classes = [...own.classes, { name: name ?? "" }];
+      await show(own);
+    });
+
+  const removeClass = (mine) =>
+    inTurn(async () => {
+      const label = own.classes.indexOf(mine);
+      for (const { url } of own.pictures.filter((picture) => picture.label === label)) URL.revokeObjectURL(url);
+      own.classes = own.classes.filter((other) => other !== mine);
+      own.pictures = own.pictures.filter((picture) => picture.label !== label);
+      for (const picture of own.pictures) picture.label -= picture.label > label ? 1 : 0;
+      await show(own);
+    });
+
+  // Photos from the camera, until there are eight or somebody stops it.
+  let filming = false;
+  async function photograph(mine) {
+    if (filming) return;
+    filming = true;
+    const photos = [];
+    let stream = null;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 320 } });
+      part.video.srcObject = stream;
+      part.video.hidden = part.stopCamera.hidden = false;
+      await part.video.play();
+      while (filming && photos.length < PHOTOS) {
+        const canvas = new OffscreenCanvas(part.video.videoWidth, part.video.videoHeight);
+        canvas.getContext("2d").drawImage(part.video, 0, 0);
+        photos.push(await canvas.convertToBlob({ type: "image/png" }));
+        await new Promise((done) => setTimeout(done, 300));
+      }
     } catch (error) {
-      return say(TEXT.cameraFailed(error.name));
+      say(TEXT.cameraFailed(error.name));
+    } finally {
+      stream?.getTracks().forEach((track) => track.stop());
+      part.video.hidden = part.stopCamera.hidden = true;
+      filming = false;
     }
-    let on = true;
-    button.stop = () => (on = false);
-    button.textContent = TEXT.cameraStop;
-    Object.assign(part.video, { srcObject: stream, hidden: false });
-    await part.video.play();
-    const photos = [];
-    while (on && photos.length < 8) {
-      const canvas = new OffscreenCanvas(part.video.videoWidth, part.video.videoHeight);
-      canvas.getContext("2d").drawImage(part.video, 0, 0);
-      photos.push(await canvas.convertToBlob({ type: "image/png" }));
-      await new Promise((done) => setTimeout(done, 300));
-    }
-    stream.getTracks().forEach((track) => track.stop());
-    part.video.hidden = true;
-    await take(label, photos);
+    await take(mine, photos);
   }
 
-  // ---- the classes and their pictures ------------------------------------------------------------
+  // ---- what is shown -----------------------------------------------------------------------------
 
-  // A small picture as a button that asks about it.
-  function asButton(picture, text) {
-    const image = picture.url
-      ? element("img", { src: picture.url, alt: "" })
-      : element("span", { className: "blank" }, "?");
-    return element("button", {
-      type: "button", className: "thumb", disabled: !picture.file,
-      aria: { label: TEXT.askAbout(text) }, onclick: () => ask(picture),
-    }, image, element("span", {}, text));
-  }
-
-  function card(name, label) {
-    const mine = state.pictures.filter((picture) => picture.label === label);
-    const held = mine.filter((picture) => picture.held).length;
-    const shown = chosen().filter((picture) => picture.label === label);
-    const isOwn = state.source === "own";
-    const title = isOwn
-      ? element("input", {
-          value: name, maxLength: 40, aria: { label: TEXT.className(label) },
-          oninput: ({ target }) => ((state.names[label] = target.value), retrain()),
-        })
-      : element("b", {}, name);
-    const made = element("div", { className: "category", style: { "--color": color(label) } },
-      element("div", { className: "line" }, element("i", { className: "dot" }), title,
-        element("span", { className: "soft" }, TEXT.counts(mine.length - held, held))),
-      element("div", { className: "thumbs small" },
-        ...shown.slice(0, SHOWN).map((picture) => asButton(picture, "")),
-        shown.length > SHOWN ? element("span", { className: "soft" }, TEXT.more(shown.length - SHOWN)) : null));
-    if (!isOwn) return made;
-    const buttons = [chooser(TEXT.addPictures, (files) => take(label, files), {
-      label: TEXT.addPicturesTo(name), multiple: true,
-    })];
-    if (navigator.mediaDevices) {
-      const button = element("button", { type: "button", aria: { label: TEXT.cameraFor(name) } }, TEXT.camera);
-      button.addEventListener("click", () => photograph(label, button));
-      buttons.push(button);
-    }
-    if (state.names.length > 2) {
-      buttons.push(element("button", {
-        type: "button", aria: { label: TEXT.removeClass(name) }, onclick: () => removeClass(label),
-      }, "×"));
-    }
-    made.append(element("p", { className: "soft" }, TEXT.dropHere), element("div", { className: "line" }, ...buttons));
-    made.dataset.label = label;
-    takeDrops(made, (files) => take(label, files));
-    return made;
-  }
-
-  function addClass() {
-    const free = TEXT.ownNames.find((name) => !state.names.includes(name)) ?? "";
-    state.names.push(free);
-    changed();
-  }
-
-  function removeClass(label) {
-    state.names.splice(label, 1);
-    own.pictures = state.pictures = state.pictures.filter((picture) => picture.label !== label);
-    for (const picture of state.pictures) picture.label -= picture.label > label ? 1 : 0;
+  // Other pictures, or the same with other features: all that depends on them anew. `all`: learn from
+  // as many as there are.
+  async function show(next, { all = false } = {}) {
+    const { pictures, size, classes } = next;
+    const breathe = breather();
+    const train = pictures.filter(({ held }) => !held);
+    const held = pictures.filter((picture) => picture.held);
+    const [columns, rows] = [train, held].map((some) => some.map(({ features }) => features[size]));
+    const table = {
+      held,
+      places: new Map(train.map((picture, i) => [picture, i])),
+      own: await Teach.products(columns, columns, breathe),
+      heldRows: await Teach.products(rows, columns, breathe),
+    };
     forget();
-    changed();
+    Object.assign(state, next, { table });
+    if (next.source === "own") Object.assign(own, { classes, pictures, size });
+
+    const isOwn = state.source === "own";
+    part.size.set(String(size));
+    part.size.group.hidden = state.source === "lit";
+    part.swap.line.hidden = state.source !== "lit";
+    part.addClass.hidden = !isOwn || classes.length >= MOST_CLASSES;
+    const each = classes.map((_, k) => train.filter(({ label }) => label === k).length);
+    const { input } = part.labeled;
+    const wereAll = all || input.value === input.max;
+    input.max = Math.max(1, ...each);
+    if (wereAll) useAll();
+    part.labeled.show();
+    drawCards();
+    await retrain();
   }
+
+  const shown = () => {
+    const { source, classes, pictures, size } = state;
+    return { source, classes, pictures, size };
+  };
+
+  const useAll = () => part.labeled.set(part.labeled.input.max);
 
   // The pictures to learn from: so many of each class, which the draw decides.
   function chosen() {
     const most = Number(part.labeled.input.value);
-    const drawn = state.names.flatMap((_, label) => {
+    const drawn = state.classes.flatMap((_, label) => {
       const mine = state.pictures.filter((picture) => picture.label === label && !picture.held);
       return Teach.shuffled(mine, state.seed).slice(0, most);
     });
@@ -289,30 +351,70 @@
     return state.pictures.filter((picture) => some.has(picture)); // in their own order
   }
 
-  const drawCards = () => part.classes.replaceChildren(...state.names.map(card));
+  // A small picture as a button that asks about it.
+  function asButton(picture, text, spoken = text) {
+    const image = picture.url
+      ? element("img", { src: picture.url, alt: "" })
+      : element("span", { className: "blank" }, "?");
+    return element("button", {
+      type: "button", className: "thumb", disabled: !picture.file, data: { key: picture.name },
+      aria: { label: TEXT.askAbout(spoken) }, onclick: () => ask(picture),
+    }, image, element("span", {}, text));
+  }
 
-  // Other pictures, or the same with other features: all that depends on them anew.
-  async function changed() {
+  function card(mine, label, learned) {
+    const { name } = mine;
+    const all = state.pictures.filter((picture) => picture.label === label);
+    const held = all.filter((picture) => picture.held).length;
+    const shown = learned.filter((picture) => picture.label === label);
     const isOwn = state.source === "own";
-    part.size.group.hidden = state.source === "lit";
-    part.swap.line.hidden = state.source !== "lit";
-    part.addClass.hidden = !isOwn || state.names.length >= MOST_CLASSES;
-    const each = state.names.map((_, k) => state.pictures.filter((p) => p.label === k && !p.held).length);
-    const slider = part.labeled;
-    const all = slider.input.value === slider.input.max;
-    slider.input.max = Math.max(1, ...each);
-    if (all) useAll();
-    slider.show();
-    const mine = (state.run = {});
-    const train = state.pictures.filter((picture) => !picture.held);
-    const held = state.pictures.filter((picture) => picture.held);
-    const breathe = breather();
-    const columns = train.map(featuresOf);
-    const own = await Teach.products(columns, columns, breathe);
-    const heldRows = await Teach.products(held.map(featuresOf), columns, breathe);
-    if (state.run !== mine) return;
-    state.table = { own, heldRows, held, places: new Map(train.map((picture, i) => [picture, i])) };
-    await retrain();
+    const title = isOwn
+      ? element("input", {
+          value: name, maxLength: 40, data: { key: `name ${label}` }, aria: { label: TEXT.className(label) },
+          oninput: ({ target }) => rename(mine, target.value),
+        })
+      : element("b", {}, name);
+    const out = state.source === "lit" ? all.filter((picture) => picture.held) : [];
+    const made = element("div", { className: "category", style: { "--color": color(label) } },
+      element("div", { className: "line" }, element("i", { className: "dot" }), title,
+        element("span", { className: "soft" }, TEXT.counts(all.length - held, held))),
+      element("div", { className: "thumbs small" },
+        ...shown.slice(0, SHOWN).map((picture) => asButton(picture, "", picture.name)),
+        shown.length > SHOWN ? element("span", { className: "soft" }, TEXT.more(shown.length - SHOWN)) : null),
+      element("div", { className: "thumbs small out" },
+        ...out.map((picture) => asButton(picture, "", picture.name))));
+    if (!isOwn) return made;
+    const buttons = [chooser(TEXT.addPictures, (files) => take(mine, files), {
+      label: TEXT.addPicturesTo(name), multiple: true, key: `add ${label}`,
+    })];
+    if (navigator.mediaDevices) {
+      buttons.push(element("button", {
+        type: "button", data: { key: `camera ${label}` }, aria: { label: TEXT.cameraFor(name) },
+        onclick: () => photograph(mine),
+      }, TEXT.camera));
+    }
+    if (state.classes.length > 2) {
+      buttons.push(element("button", {
+        type: "button", data: { key: `remove ${label}` }, aria: { label: TEXT.removeClass(name) },
+        onclick: () => removeClass(mine),
+      }, "×"));
+    }
+    made.append(element("p", { className: "soft" }, TEXT.dropHere), element("div", { className: "line" }, ...buttons));
+    made.dataset.label = label;
+    takeDrops(made, (files) => take(mine, files));
+    return made;
+  }
+
+  function drawCards() {
+    const learned = chosen();
+    refill(part.classes, state.classes.map((mine, label) => card(mine, label, learned)), part.addClass);
+  }
+
+  // The cards stay, so that one can go on typing.
+  function rename(mine, name) {
+    mine.name = name;
+    if (state.result) showResult();
+    if (state.asked) showAnswer();
   }
 
   // ---- the head ----------------------------------------------------------------------------------
@@ -323,41 +425,49 @@
     decay: part.decay.input.value > -5 ? 10 ** Number(part.decay.input.value) : 0,
   });
 
+  // These columns of some rows.
+  async function cut(rows, places, breathe) {
+    const some = [];
+    for (const row of rows) {
+      const short = new Float64Array(places.length);
+      for (let i = 0; i < places.length; i++) short[i] = row[places[i]];
+      some.push(short);
+      await breathe();
+    }
+    return some;
+  }
+
   // Train anew, in slices between which the page lives; a later call ends an earlier one.
   async function retrain() {
-    drawCards();
-    const { table } = state;
+    const { table, classes } = state;
     const mine = (state.run = {});
+    if (!table) return;
     const learned = chosen();
-    const missing = state.names.some((_, k) => !learned.some((picture) => picture.label === k));
-    if (missing || !table) return showNothing(TEXT.needs);
+    if (classes.some((_, k) => !learned.some(({ label }) => label === k))) return showNothing(TEXT.needs);
 
-    const places = learned.map((picture) => table.places.get(picture));
-    const all = places.length === table.places.size && places.every((at, i) => at === i);
-    const cut = (rows) => (all ? rows : rows.map((row) => Float64Array.from(places, (i) => row[i])));
-    const labels = learned.map((picture) => picture.label);
-    const shuffle = part.shuffle.input.checked;
-    const options = settings();
     const breathe = breather();
-    let start = performance.now();
+    const places = learned.map((picture) => table.places.get(picture));
+    const all = places.length === table.places.size;
+    const rows = places.map((i) => table.own[i]);
+    const labels = learned.map(({ label }) => label);
+    const options = settings();
     const training = Teach.train({
-      own: cut(places.map((i) => table.own[i])),
-      labels: shuffle ? Teach.shuffled(labels, state.seed) : labels,
-      held: cut(table.heldRows),
-      heldLabels: table.held.map((picture) => picture.label),
-      numClasses: state.names.length,
+      own: all ? rows : await cut(rows, places, breathe),
+      held: all ? table.heldRows : await cut(table.heldRows, places, breathe),
+      labels: part.shuffle.input.checked ? Teach.shuffled(labels, state.seed) : labels,
+      heldLabels: table.held.map(({ label }) => label),
+      numClasses: classes.length,
       ...options,
     });
     const points = [];
-    let spent = 0;
+    let [spent, start] = [0, performance.now()];
     let last;
     for (last of training) {
       if (last.point.held) points.push(last.point);
-      if (!Number.isFinite(last.point.loss)) return showNothing(TEXT.overflow);
-      const before = performance.now();
+      if (!Number.isFinite(last.point.loss)) return state.run === mine && showNothing(TEXT.overflow);
+      spent += performance.now() - start;
       await breathe();
       if (state.run !== mine) return;
-      spent += before - start;
       start = performance.now();
     }
     state.head = Teach.toHead(last, learned.map(featuresOf));
@@ -370,19 +480,18 @@
   function showNothing(why) {
     state.head = state.result = null;
     part.accuracy.textContent = "–";
-    part.interval.textContent = "";
     part.warning.textContent = why;
-    part.took.textContent = "";
-    for (const name of ["curve", "sure", "confusion", "mistakes"]) part[name].replaceChildren();
-    part.mistakesTitle.textContent = "";
+    for (const name of ["interval", "took", "mistakesTitle", "learned", "draws", "coverage"]) part[name].textContent = "";
+    for (const name of ["curve", "sure", "confusion"]) part[name].replaceChildren();
+    refill(part.mistakes, []);
     part.save.disabled = true;
     if (state.asked) showAnswer();
   }
 
   function showResult() {
     const { points, learned, held } = state.result;
-    const { heldRight, held: probabilities } = points.at(-1);
-    const labels = held.map((picture) => picture.label);
+    const { right, heldRight, held: probabilities } = points.at(-1);
+    const labels = held.map(({ label }) => label);
     const warnings = [];
     part.save.disabled = false;
     if (held.length) {
@@ -394,76 +503,92 @@
       part.accuracy.textContent = "–";
       part.interval.textContent = TEXT.noHeldOut;
     }
-    if (learned.length < 5 * state.names.length) warnings.push(TEXT.fewLearn);
+    part.learned.textContent = TEXT.onTraining(right);
+    part.draws.textContent = state.draws.length ? TEXT.draws(state.draws) : "";
+    showCoverage();
+    if (learned.length < 5 * state.classes.length) warnings.push(TEXT.fewLearn);
     part.warning.textContent = warnings.join(" ");
     part.curve.replaceChildren(Teach.curve(points));
-    part.sure.replaceChildren(Teach.sureness(probabilities, labels, state.names));
-    part.confusion.replaceChildren(Teach.confusion(probabilities, labels, state.names));
+    part.sure.replaceChildren(Teach.sureness(probabilities, labels, names()));
+    part.confusion.replaceChildren(Teach.confusion(probabilities, labels, names()));
 
     const wrong = held
       .map((picture, i) => ({ picture, p: probabilities[i], said: Teach.argmax(probabilities[i]) }))
       .filter(({ picture, said }) => said !== picture.label)
       .sort((a, b) => b.p[b.said] - a.p[a.said]);
     part.mistakesTitle.textContent = held.length ? TEXT.mistakes(wrong.length) : "";
-    part.mistakes.replaceChildren(...wrong.slice(0, SHOWN).map(({ picture, p, said }) =>
-      asButton(picture, TEXT.mistake(state.names[picture.label], state.names[said], p[said]))));
+    refill(part.mistakes, wrong.slice(0, SHOWN).map(({ picture, p, said }) =>
+      asButton(picture, TEXT.mistake(names()[picture.label], names()[said], p[said]))), part.answer);
+  }
+
+  // How many held-out pictures it answers for with the threshold, and how many of these are right.
+  function showCoverage() {
+    const { points, held } = state.result;
+    const least = Number(part.threshold.input.value) / 100;
+    const sure = points.at(-1).held.flatMap((p, i) => (Math.max(...p) >= least ? [[p, held[i].label]] : []));
+    const right = sure.filter(([p, label]) => Teach.argmax(p) === label);
+    part.coverage.textContent = held.length ? TEXT.coverage(sure.length, held.length, right.length) : "";
   }
 
   // ---- asking ------------------------------------------------------------------------------------
 
+  let question = null; // the last one
+
   async function ask(picture) {
+    forget();
+    const mine = (question = {});
     try {
-      say("");
-      const { file } = picture;
-      state.asked = { picture, ...(picture.seen ?? (await examine(file))) };
-      say("");
+      const seen = picture.seen ?? (await examine(picture.file, state.size));
+      if (question !== mine) return; // another was asked meanwhile
+      state.asked = { picture, ...seen };
       showAnswer();
       part.look.scrollIntoView({ block: "nearest" });
     } catch (error) {
-      const name = picture.name ?? TEXT.ask;
-      part.answer.textContent = `${name}: ${error.message}`;
+      if (question === mine) part.answer.textContent = `${picture.name}: ${error.message}`;
     }
   }
 
-  // Other pictures, or another size: what was asked before is of no use.
+  // Other pictures, another size, another question: what was asked before is of no use.
   function forget() {
-    state.asked = null;
+    state.asked = question = null;
     part.seen.hidden = part.nearestTitle.hidden = true;
     part.answer.textContent = part.votes.textContent = "";
-    for (const name of ["bars", "nearest"]) part[name].replaceChildren();
+    part.bars.replaceChildren();
+    refill(part.nearest, [], part.answer);
   }
 
   function showAnswer() {
-    const { asked, head, names } = state;
+    const { asked, head } = state;
     part.seen.hidden = false;
     Teach.paint(part.seen, asked.rgb, asked.size);
     if (!head) {
       part.answer.textContent = TEXT.untrained;
-      for (const name of ["bars", "nearest"]) part[name].replaceChildren();
       part.votes.textContent = "";
-      return;
+      part.nearestTitle.hidden = true;
+      part.bars.replaceChildren();
+      return refill(part.nearest, [], part.answer);
     }
     const p = Teach.predict(head, asked.features);
     const k = Teach.argmax(p);
     const votes = Teach.vote(head, asked.map, k);
     const yes = votes.cells.filter((value) => value > 0).length;
     const sure = p[k] >= Number(part.threshold.input.value) / 100;
-    const answer = (sure ? TEXT.answer : TEXT.neither)(names[k], p[k]);
+    const answer = (sure ? TEXT.answer : TEXT.neither)(names()[k], p[k]);
     if (part.heat.input.checked) paintVotes(votes.cells, asked.side, k);
     part.seen.setAttribute("aria-label", TEXT.seenAlt(answer, yes, votes.cells.length));
-    part.answer.textContent = answer;
-    part.bars.replaceChildren(...Teach.bars(p, names));
-    const others = names.length === 2 ? TEXT.other(names[1 - k]) : TEXT.others;
+    if (part.answer.textContent !== answer) part.answer.textContent = answer; // it is read aloud
+    part.bars.replaceChildren(...Teach.bars(p, names()));
+    const others = p.length === 2 ? TEXT.other(names()[1 - k]) : TEXT.others;
     part.votes.textContent = TEXT.votes(
-      votes.cells.length, yes, names[k], votes.mean, votes.bias, votes.logit, others,
+      asked.side, yes, names()[k], votes.mean, votes.bias, votes.logit, others,
     );
     const near = state.result.learned
       .filter((picture) => picture !== asked.picture)
       .map((picture) => ({ picture, close: Teach.cosine(featuresOf(picture), asked.features) }))
       .sort((a, b) => b.close - a.close);
     part.nearestTitle.hidden = false;
-    part.nearest.replaceChildren(...near.slice(0, NEAREST).map(({ picture, close }) =>
-      asButton(picture, `${names[picture.label]} ${close.toFixed(2)}`)));
+    refill(part.nearest, near.slice(0, NEAREST).map(({ picture, close }) =>
+      asButton(picture, `${names()[picture.label]} ${close.toFixed(2)}`)), part.answer);
   }
 
   // Lay the votes over the picture: in the color of the class, or of the other one where against it.
@@ -472,13 +597,10 @@
     const small = new OffscreenCanvas(side, side);
     const image = new ImageData(side, side);
     const rgb = (name) => {
-      const probe = element("i", { style: { color: name, display: "none" } });
-      part.look.append(probe);
-      const numbers = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
-      probe.remove();
-      return numbers.slice(0, 3);
+      part.look.style.setProperty("outline-color", name);
+      return getComputedStyle(part.look).outlineColor.match(/[\d.]+/g).map(Number).slice(0, 3);
     };
-    const [forIt, against] = [rgb(color(k)), rgb(state.names.length === 2 ? color(1 - k) : "gray")];
+    const [forIt, against] = [rgb(color(k)), rgb(state.classes.length === 2 ? color(1 - k) : "gray")];
     cells.forEach((value, i) => {
       image.data.set([...(value > 0 ? forIt : against), (190 * Math.abs(value)) / most], 4 * i);
     });
@@ -491,75 +613,113 @@
   // ---- taking it away ----------------------------------------------------------------------------
 
   function save() {
-    const { head, pictures, names, size, seed } = state;
-    const classes = names.length;
-    const tensors = {
-      "head.weight": { type: "F32", shape: [classes, Teach.FEATURES], values: head.weight.flatMap((row) => [...row]) },
-      "head.bias": { type: "F32", shape: [classes], values: head.bias },
-      features: {
-        type: "F32", shape: [pictures.length, Teach.FEATURES],
-        values: pictures.flatMap((picture) => [...featuresOf(picture)]),
-      },
-      labels: { type: "I64", shape: [pictures.length], values: pictures.map(({ label }) => BigInt(label)) },
-      held: { type: "I64", shape: [pictures.length], values: pictures.map(({ held }) => BigInt(held)) },
+    const { head, pictures, classes, size, seed } = state;
+    const wide = Teach.FEATURES;
+    const rows = (list) => {
+      const values = new Float32Array(wide * list.length);
+      list.forEach((row, i) => values.set(row, wide * i));
+      return { type: "F32", shape: [list.length, wide], values };
     };
-    const moved = Object.fromEntries(MOVED.map((name) => [name, part[name].input.value]));
+    const numbers = (list) => ({ type: "I64", shape: [list.length], values: list.map(BigInt) });
+    const tensors = {
+      "head.weight": rows(head.weight),
+      "head.bias": { type: "F32", shape: [classes.length], values: head.bias },
+      features: rows(pictures.map(featuresOf)),
+      labels: numbers(pictures.map(({ label }) => label)),
+      held: numbers(pictures.map(({ held }) => held)),
+    };
+    const moved = Object.fromEntries(MOVED.map((name) => [name, Number(part[name].input.value)]));
     const notes = {
-      format: FORMAT, backbone: BACKBONE, size: String(size), classes: JSON.stringify(names),
+      format: FORMAT, backbone: BACKBONE, size: String(size), classes: JSON.stringify(names()),
       files: JSON.stringify(pictures.map(({ name }) => name)),
       settings: JSON.stringify({ ...moved, shuffle: part.shuffle.input.checked, seed }),
     };
-    const link = element("a", { href: URL.createObjectURL(Teach.write(tensors, notes)), download: "taught.safetensors" });
+    const href = URL.createObjectURL(Teach.write(tensors, notes));
+    const link = element("a", { href, download: "taught.safetensors" });
     link.click();
-    say(TEXT.saved(link.download));
+    setTimeout(() => URL.revokeObjectURL(href), 60_000); // once it is surely written
+    sayKept(TEXT.saved(link.download));
   }
-  const MOVED = ["labeled", "rate", "steps", "decay"];
+
+  // What a file holds, if it is one of ours, and whole.
+  function understand({ tensors, notes }) {
+    const ensure = (right) => {
+      if (!right) throw new Error(TEXT.notOurs);
+    };
+    ensure(notes.format === FORMAT);
+    if (notes.backbone !== BACKBONE) throw new Error(TEXT.otherBackbone(notes.backbone));
+    const [texts, files, moved] = [notes.classes, notes.files, notes.settings].map(parse);
+    const size = Number(notes.size);
+    const { features, labels, held } = tensors;
+    const isList = (list) => Array.isArray(list) && list.every((text) => typeof text === "string");
+    ensure(isList(texts) && texts.length >= 2 && texts.length <= MOST_CLASSES && isList(files));
+    ensure(files.length <= MOST_PICTURES && String(size) in TEXT.sizes);
+    const n = String(files.length);
+    ensure(String(features?.shape) === `${n},${Teach.FEATURES}` && features.values.every(Number.isFinite));
+    ensure(String(labels?.shape) === n && String(held?.shape) === n);
+    ensure(labels.values.every((label) => label >= 0 && label < texts.length));
+    ensure([...MOVED, "seed"].every((name) => Number.isFinite(moved?.[name])));
+    const pictures = files.map((name, i) => ({
+      file: null, name, url: null, label: Number(labels.values[i]), held: Boolean(held.values[i]),
+      features: { [size]: features.values.subarray(Teach.FEATURES * i, Teach.FEATURES * (i + 1)) },
+    }));
+    return { moved, next: { source: "own", classes: classesOf(texts), pictures, size } };
+  }
+
+  function parse(text) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Error(TEXT.notOurs);
+    }
+  }
 
   async function load(file) {
+    let found;
     try {
-      const { tensors, notes } = await Teach.read(file);
-      if (notes.format !== FORMAT) throw new Error(TEXT.notOurs);
-      if (notes.backbone !== BACKBONE) throw new Error(TEXT.otherBackbone(notes.backbone));
-      const [names, files] = [JSON.parse(notes.classes), JSON.parse(notes.files)];
-      const { seed, shuffle, ...moved } = JSON.parse(notes.settings);
-      const size = Number(notes.size);
-      const { features, labels, held } = tensors;
-      const pictures = files.map((name, i) => ({
-        file: null, name, url: null, label: Number(labels.values[i]), held: Boolean(held.values[i]),
-        features: { [size]: features.values.subarray(Teach.FEATURES * i, Teach.FEATURES * (i + 1)) },
-      }));
-      Object.assign(own, { names, pictures });
-      Object.assign(state, { source: "own", names, pictures, seed });
-      forget();
-      part.source.set("own");
-      setSize(size);
-      await changed(); // which knows how many there are to learn from
-      part.shuffle.input.checked = shuffle;
-      for (const name of MOVED) part[name].set(moved[name]);
-      await retrain();
-      say(TEXT.loaded(pictures.length, names.map((name) => `“${name}”`).join(", ")));
+      found = understand(await Teach.read(file));
     } catch (error) {
-      say(TEXT.badFile(error.message));
+      return sayKept(TEXT.badFile(error.message));
     }
+    wanted = "own";
+    stop();
+    await inTurn(async () => {
+      const { moved, next } = found;
+      part.source.set("own");
+      state.seed = moved.seed;
+      await show(next); // which knows how many there are to learn from
+      part.shuffle.input.checked = Boolean(moved.shuffle);
+      for (const name of MOVED) part[name].set(moved[name]);
+      drawCards();
+      await retrain();
+      say("");
+      sayKept(TEXT.loaded(next.pictures.length, names().map((name) => `“${name}”`).join(", ")));
+    });
   }
 
   // ---- the experiments ---------------------------------------------------------------------------
 
-  function move(values) {
+  async function move(values) {
+    say("");
+    state.draws = [];
     for (const name of MOVED) {
       if (name in values) part[name].set(values[name]);
       else if (name === "labeled") useAll();
       else part[name].reset();
     }
     part.shuffle.input.checked = values.shuffle ?? false;
-    return retrain();
+    state.seed = 1;
+    drawCards();
+    await retrain();
   }
 
+  // Each returns whether it is set up.
+  const after = async (source, values) => (await use(source)) && (await move(values), true);
   const EXPERIMENTS = {
-    few: () => use("book").then(() => move({ labeled: 1 })),
-    shuffled: () => use("book").then(() => move({ shuffle: true })),
-    background: () => use("lit").then(() => move({})),
-    stranger: () => use("book").then(() => move({})).then(() => ask(strangers[0])),
+    few: () => after("book", { labeled: 1 }),
+    shuffled: () => after("book", { shuffle: true }),
+    background: () => after("lit", {}),
+    stranger: async () => (await after("book", {})) && (await ask(strangers[0]), state.asked !== null),
     own: () => use("own"),
   };
 
@@ -571,11 +731,11 @@
       const button = element("button", { type: "button", className: "set-up" }, TEXT.setUp);
       button.addEventListener("click", async () => {
         document.querySelector("#teach").scrollIntoView();
-        await EXPERIMENTS[name]();
+        if (!(await EXPERIMENTS[name]().catch(fail))) return;
         const back = element("a", { href: `#${box.id}` }, TEXT.back);
         part.status.replaceChildren(`${TEXT.isSetUp(title)} `, back);
       });
-      box.querySelector("details").before(button); // which says what to see
+      box.querySelector("details").before(element("p", {}, button)); // which says what to see
     }
   }
 
@@ -583,21 +743,33 @@
 
   function listen() {
     const on = (target, name, act) => target.addEventListener(name, act);
-    on(part.source.group, "change", ({ target }) => use(target.value).catch(fail));
-    on(part.size.group, "change", ({ target }) => resize(Number(target.value)).catch(fail));
+    on(part.source.group, "change", ({ target }) => use(target.value));
+    on(part.size.group, "change", ({ target }) => resize(Number(target.value)));
     on(part.swap.input, "change", ({ target }) => {
-      for (const picture of state.pictures.filter(({ held }) => held)) {
-        Object.assign(picture, picture.faces[target.checked ? 1 : 0]);
-      }
-      changed();
+      const { checked } = target;
+      inTurn(async () => {
+        if (state.source !== "lit") return;
+        swapLight(checked);
+        await show(shown());
+      });
     });
-    on(part.cancel, "click", () => (job = null));
+    on(part.cancel, "click", stop);
+    on(part.stopCamera, "click", () => (filming = false));
     on(part.addClass, "click", addClass);
+    const sliders = MOVED.map((name) => part[name].input);
+    for (const input of [...sliders, part.shuffle.input]) on(input, "input", () => (state.draws = []));
     for (const name of MOVED) on(part[name].input, "input", retrain);
+    on(part.labeled.input, "input", drawCards);
     on(part.shuffle.input, "change", retrain);
-    on(part.draw, "click", () => ((state.seed += 1), retrain()));
-    on(part.reset, "click", () => ((state.seed = 1), move({})));
+    on(part.draw, "click", () => {
+      if (state.result) state.draws.push(state.result.points.at(-1).heldRight);
+      state.seed += 1;
+      drawCards();
+      retrain();
+    });
+    on(part.reset, "click", () => move({}));
     for (const { input } of [part.heat, part.threshold]) on(input, "input", () => state.asked && showAnswer());
+    on(part.threshold.input, "input", () => state.result && showCoverage());
     on(part.save, "click", save);
     const askFiles = ([file]) => file && ask({ file, name: file.name });
     part.ask.append(chooser(TEXT.ask, askFiles));
@@ -605,9 +777,9 @@
     part.keep.append(chooser(TEXT.load, ([file]) => load(file), { accept: ".safetensors" }));
     on(document, "paste", ({ clipboardData }) => {
       const files = [...clipboardData.files];
-      const card = document.activeElement?.closest(".category[data-label]");
-      if (files.length && card) take(Number(card.dataset.label), files);
-      else askFiles(files);
+      const label = document.activeElement?.closest(".category[data-label]")?.dataset.label;
+      if (label === undefined) askFiles(files);
+      else take(state.classes[label], files);
     });
   }
 
@@ -616,11 +788,6 @@
     listen();
     addButtons();
     showNothing("");
-    await Teach.script("data/book.js");
-    book = await bookPictures();
-    strangers = book.filter(({ label }) => label < 0);
-    book = book.filter(({ label }) => label >= 0);
-    part.strangers.replaceChildren(...strangers.map((picture) => asButton(picture, picture.name)));
     await use("book");
   }
 
