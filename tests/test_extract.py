@@ -264,6 +264,7 @@ def test_two_runs_at_once_write_the_same(tmp_path, expected, pictures):
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as other:
         assert "4 shards, of which 0 are there" in other.stdout.readline()  # and now it begins
         extract(pictures, out, *SMALL)
+        other.communicate()  # what it still prints has somebody to go to
     assert other.returncode == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "manifest.json",
