@@ -307,7 +307,7 @@ def test_sliders_and_labels_do_what_they_say(taught):
     assert 0.3 < taught.evaluate(f"{points}.heldRight") < 0.75
     taught.get_by_label("weight decay").evaluate("slider => slider.value = 1")
     taught.get_by_label("learning rate").evaluate(MOVE, 1)
-    expect(taught.locator("#teach .warning")).to_contain_text("beyond all bounds")
+    expect(taught.locator("#teach .warning")).to_contain_text("became too large")
 
 
 def picture_of(color, width=90, height=70, form="PNG", seed=0, **options):
@@ -540,7 +540,7 @@ def test_an_experiment_is_set_up_by_its_button(taught, name):
     assert taught.get_by_label("steps").input_value() == ("5" if name == "own" else "200")
     if name == "stranger":
         expect(taught.locator("#teach .answer")).to_contain_text("sure")
-        taught.get_by_label("Answer “neither”").evaluate(MOVE, 99)
+        taught.get_by_label("Say “neither”").evaluate(MOVE, 99)
         expect(taught.locator("#teach .answer")).to_contain_text("Neither")
 
 
@@ -588,6 +588,8 @@ def test_what_comes_at_once_is_done_in_turn_and_nothing_is_lost(taught):
     taught.get_by_label("My own").check()
     taught.wait_for_function("() => Teach.state.source === 'own' && Teach.state.size === 224")
     taught.get_by_label("in colored light").check()
+    taught.get_by_label("steps").evaluate(MOVE, 80)
+    assert taught.evaluate("Teach.state.result") is None  # nothing of what was shown before
     taught.get_by_label("The book’s ants").check()  # before the light is there
     taught.wait_for_function("() => Teach.state.source === 'book'")
     taught.get_by_label("steps").evaluate(MOVE, 100)
@@ -601,7 +603,7 @@ def test_looking_can_be_stopped(taught):
     add(taught, 0, [f"{i}.png" for i in range(40)])
     taught.wait_for_function("() => document.querySelector('#teach progress').value > 2")
     taught.get_by_role("button", name="Stop", exact=True).click()
-    expect(taught.locator("#teach .status").first).to_contain_text("left out")
+    expect(taught.locator("#teach [role=alert]")).to_contain_text("left out")
     taught.wait_for_function("() => Teach.state.pictures.length > 0")
     assert taught.evaluate("Teach.state.pictures.length") < 40
 

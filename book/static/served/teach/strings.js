@@ -80,7 +80,7 @@ globalThis.Teach = {};
       `of ${count(n, "held-out picture")}. 95 % interval: ${percent(low)} to ${percent(high)}.`,
     few: (n) => `Only ${n} held out: one more mistake would cost ${Math.round(100 / n)} percentage points.`,
     fewLearn: "So few pictures to learn from: with others the accuracy may be very different.",
-    overflow: "The numbers have grown beyond all bounds. Lower the learning rate or the weight decay.",
+    overflow: "The numbers became too large. Lower the learning rate or the weight decay.",
     curve: "Accuracy and loss, step by step",
     curveAlt: ({ step, right, loss, heldRight, heldLoss }) =>
       `After step ${step}: on training pictures, accuracy ${percent(right)} and loss ${loss.toFixed(3)}` +
@@ -103,7 +103,7 @@ globalThis.Teach = {};
     askHere: "Choose, drop or paste a photo, or press a picture below.",
     strangers: "Or something that the head never saw:",
     heat: "Show which cells vote for it",
-    threshold: "Answer “neither” if less sure than",
+    threshold: "Say “neither” below this probability",
     neither: (name, p) => `Neither: it is only ${surely(p)} sure of “${name}”.`,
     answer: (name, p) => `“${name}”, ${surely(p)} sure.`,
     coverage: (answered, n, right) =>

@@ -75,7 +75,11 @@
   let queue = Promise.resolve();
   let job = { stopped: false };
   const stop = () => (job.stopped = true);
-  const inTurn = (act) => (queue = queue.then(act).catch(fail));
+  let waiting = 0; // what is in the queue, with what is being done
+  function inTurn(act) {
+    waiting += 1;
+    return (queue = queue.then(act).catch(fail).finally(() => (waiting -= 1)));
+  }
 
   // Do something with each of many, with a bar, until all are done or somebody stops it. Files that
   // can't be used are named. Returns whether it came to its end.
@@ -85,7 +89,7 @@
     const problems = [];
     let done = 0;
     say("");
-    refill(part.problems, []);
+    if (waiting <= 1) part.problems.replaceChildren(); // else what was said there still holds
     Object.assign(part.progress, { hidden: false, max: items.length, value: 0 });
     part.cancel.hidden = false;
     try {
@@ -103,7 +107,8 @@
         part.progress.value = done += 1;
       }
       const left = items.length - done;
-      say(left ? TEXT.stopped(left) : TEXT.looked(done, performance.now() - start));
+      if (done) say(TEXT.looked(done, performance.now() - start));
+      if (left) part.problems.append(element("p", { role: "alert" }, TEXT.stopped(left)));
       if (problems.length) {
         part.problems.append(
           element("p", { role: "alert" }, TEXT.refused(problems.length)),
@@ -179,14 +184,14 @@
     part.source.set(source);
     part.threshold.reset();
     forget();
+    state.table = null; // so that no slider brings back what was shown
     showNothing(TEXT.preparing);
     await inTurn(async () => {
       try {
         won = await change(source);
       } finally {
         if (wanted === source && !won) {
-          part.source.set(state.source); // it stays as it was
-          await retrain();
+          await show(shown()); // it stays as it was
         }
       }
     });
@@ -218,6 +223,7 @@
   const resize = (size) =>
     inTurn(async () => {
       const { pictures } = state;
+      if (state.source === "lit") return; // it came first, and has one size
       const todo = pictures.filter((picture) => !picture.features[size]);
       if (todo.some(({ file }) => !file)) {
         say(TEXT.onlyFeatures);
@@ -315,7 +321,8 @@
       heldRows: await Teach.products(rows, columns, breathe),
     };
     forget();
-    Object.assign(state, next, { table });
+    Object.assign(state, next, { table, draws: [] });
+    part.source.set(next.source);
     if (next.source === "own") Object.assign(own, { classes, pictures, size });
 
     const isOwn = state.source === "own";
@@ -775,6 +782,7 @@
     part.ask.append(chooser(TEXT.ask, askFiles));
     takeDrops(part.look, askFiles);
     part.keep.append(chooser(TEXT.load, ([file]) => load(file), { accept: ".safetensors" }));
+    for (const name of ["dragover", "drop"]) on(document, name, (event) => event.preventDefault()); // beside
     on(document, "paste", ({ clipboardData }) => {
       const files = [...clipboardData.files];
       const label = document.activeElement?.closest(".category[data-label]")?.dataset.label;
