@@ -7,7 +7,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-slow pictures-check bench lab data serve-data links lock clean
+.PHONY: help install book site pdf slides student check test test-slow pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
@@ -17,6 +17,11 @@ help:
 	@echo "make test              run the tests and every notebook"
 	@echo "make test-slow         kill, damage and repeat what must survive it (long)"
 	@echo "make bench             time the book beside other ways (hours)"
+	@echo "make site              the site with its archives, slides and PDF, in _build/site"
+	@echo "make pdf               the book as one PDF (needs Chromium or Google Chrome)"
+	@echo "make slides            a deck of slides a chapter, for reveal.js"
+	@echo "make student           copies without solutions and outputs, and the key"
+	@echo "make check STUDENT=folder  run what was handed in; write which exercises pass"
 	@echo "make lab               open the notebooks in JupyterLab"
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
 	@echo "make serve-data        serve them to the others in the room (FROM=folder: those in there)"
@@ -83,6 +88,31 @@ book: $(INSTALLED)
 export OMP_WAIT_POLICY ?= passive
 book: export OMP_NUM_THREADS ?= 2
 book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
+
+COURSE := $(BIN)/python tools/course
+BUILT := $(if $(filter photos,$(EDITION)),_build/photos/_build/html,_build/html)
+PDF := transfer-learning-hands-on.pdf
+
+# All that a reader or a teacher can be given, as a folder for any web server, or for a double click.
+site: export WITH_PDF := 1
+site: book
+	$(COURSE) pdf $(BUILT) $(BUILT)/$(PDF)
+	rm -rf _build/site
+	cp -r $(BUILT) _build/site
+	@echo "The site is in _build/site: open index.html there, or put it on a web server."
+
+pdf: book
+	$(COURSE) pdf $(BUILT) _build/$(PDF)
+
+slides: book
+	@echo "The slides are part of the site: open $(BUILT)/slides/01_theory.html"
+
+student: $(INSTALLED)
+	$(COURSE) student _build/student
+
+check: $(INSTALLED)
+	$(if $(STUDENT),,$(error make check STUDENT=folder: name the folder of what was handed in))
+	$(COURSE) check "$(STUDENT)" _build/checked.csv
 
 # Two files at a time, a thread each: on two cores that is faster than one file with two threads.
 BY_TWO := -n 2 --dist loadfile

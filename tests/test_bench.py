@@ -89,6 +89,15 @@ def test_the_summary_agrees_with_counting_by_hand(records):
     assert len(quick) == len(report.COLUMNS)
 
 
+def test_a_run_beside_other_work_counts_for_the_accuracy_only():
+    runs = [record(report.SOURCE, 0, [(10, 0.7)]), record(QUICK, 0, [(1, 0.7)])]
+    beside = [record(QUICK, 1, [(500, 0.9)]) | {"timed": False},
+              record(LOST, 0, [(3, 0.9)]) | {"timed": False}]  # fmt: skip
+    _, quick, lost = report.summarize([*runs, *beside], "frozen")
+    assert quick[1:6] == ["2, 1 timed", "1.0", "1.0", "10", "0.800 (0.700–0.900)"]
+    assert lost[1:6] == ["1, 0 timed", "", "", "", "0.900"]
+
+
 def test_half_of_the_seeds_is_not_most_of_them():
     source = record(report.SOURCE, 0, [(10, 0.7)])
     half = [record(QUICK, seed, [(1, accuracy)]) for seed, accuracy in ((0, 0.7), (1, 0.6))]
@@ -137,7 +146,7 @@ def arguments(tmp_path):
     peers.touch()
     (tmp_path / "cifar-10-batches-py").mkdir()
     return Namespace(
-        seeds=2, slow_seeds=1, work=None, contestant=None, threads=2, smoke=False,
+        seeds=2, slow_seeds=1, work=None, contestant=None, threads=2, smoke=False, timed=True,
         data=Path("data"), cifar10=tmp_path, peers=peers, raw=tmp_path / "raw.jsonl",
     )  # fmt: skip
 

@@ -136,6 +136,98 @@ def test_a_page_is_whole_on_every_screen(page, site, chapter):
     assert other_hosts(page, "") == []
 
 
+SLIDES = [name.removesuffix(".ipynb") for name in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_the_search_finds_a_section_and_shows_its_words(page, addresses, scheme):
+    page.goto(f"{addresses[scheme]}/search.html?q=batchnorm")
+    first = page.locator("#book-search-results li").first
+    assert first.locator("a").inner_text().startswith(("BatchNorm", "adapt BatchNorm"))
+    assert first.locator("mark").count()
+    page.locator("#book-search").fill("run the backbone once")
+    link = page.locator("#book-search-results li a").first
+    expect(link).to_have_text("Run the backbone once")
+    link.click()
+    expect(page.locator("section#run-the-backbone-once h2")).to_be_visible()
+    page.goto(f"{addresses[scheme]}/search.html")
+    page.locator("#book-search").fill("zzzz qqqq")
+    expect(page.locator("#book-search-status")).to_contain_text("Nothing in the book")
+    assert page.errors == [] and other_hosts(page, urlsplit(addresses[scheme]).netloc) == []
+
+
+def test_the_button_of_the_search_leads_to_it(page, addresses):
+    page.goto(f"{addresses['file']}/book/welcome.html")
+    page.get_by_role("button", name="Search").first.click()
+    page.locator("#pst-search-dialog input").fill("augmentation")
+    page.keyboard.press("Enter")
+    expect(page.locator("#book-search-results li").first).to_contain_text("augmentation")
+    assert page.errors == []
+
+
+def test_a_link_to_a_term_says_what_it_means(page, addresses):
+    page.goto(f"{addresses['file']}/notebooks/03_cifar10_feature_extraction.html")
+    for kind, words in (("glossary.html#term-augmentation", "Random changes to a training picture"),
+                        ("helpers.html#helpers.metrics.predict", "predict("),
+                        ("references.html#ref-krizhevsky2009", "Krizhevsky")):  # fmt: skip
+        link = page.locator(f"article a[href$='{kind}']").first
+        link.focus()
+        tip = page.locator(".tippy-box")
+        expect(tip).to_contain_text(words)
+        assert link.get_attribute("aria-describedby")
+        page.keyboard.press("Escape")
+        page.locator("h1").click()
+        expect(tip).to_have_count(0)
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("chapter", SLIDES)
+def test_slides_fit_the_projector(page, addresses, chapter):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{addresses['file']}/slides/{chapter}.html")
+    page.wait_for_function("() => window.Reveal && Reveal.isReady()")
+    assert page.evaluate("Reveal.getTotalSlides()") > 15
+    too_large = page.evaluate(
+        """() => {
+            const found = [];
+            for (const slide of Reveal.getSlides()) {
+                const { h, v } = Reveal.getIndices(slide);
+                Reveal.slide(h, v);
+                const wide = [...slide.querySelectorAll("img, table, pre")]
+                    .some(block => block.scrollWidth > 1200);
+                if (slide.scrollHeight > 721 || wide)
+                    found.push([h, v, slide.scrollHeight, slide.innerText.slice(0, 60)]);
+            }
+            return found;
+        }"""
+    )
+    assert too_large == []
+    assert page.eval_on_selector_all("img", BROKEN) == []
+    assert page.errors == [] and other_hosts(page, "") == []
+
+
+def test_pages_can_be_read_without_javascript(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((site / "notebooks" / "02_train_and_test.html").as_uri())
+    expect(page.locator("article math").first).to_be_visible()
+    expect(page.get_by_role("navigation", name="Main").get_by_text("Glossary")).to_be_visible()
+    for box in page.locator("article .admonition.answer > p, article .solution > p").all():
+        expect(box).to_be_visible()  # nothing stays folded that only a script can open
+    context.close()
+
+
+def test_a_solution_is_named_by_its_exercise(page, addresses):
+    page.goto(f"{addresses['file']}/notebooks/03_cifar10_feature_extraction.html")
+    buttons = page.locator(".solution > .admonition-title > button.toggle-button")
+    names = [button.get_attribute("aria-label") for button in buttons.all()]
+    assert len(names) == len(set(names)) == 4 and all("Exercise" in name for name in names)
+    buttons.first.focus()
+    assert buttons.first.get_attribute("aria-expanded") == "false"
+    page.keyboard.press("Enter")
+    assert buttons.first.get_attribute("aria-expanded") == "true"
+
+
 # ---- what moves ----------------------------------------------------------------------------------
 
 EXPLORERS = {  # and films, by chapter

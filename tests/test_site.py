@@ -1,5 +1,8 @@
 """The site: built without a warning, whole, and asking no other host for anything."""
 
+import json
+import re
+import zipfile
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +18,7 @@ from helpers import assets
 @pytest.fixture(scope="session")
 def pages(site):
     """Every page, parsed."""
-    paths = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    paths = [p for p in site.rglob("*.html") if not {"_static", "slides"} & set(p.parts)]
     return {path: BeautifulSoup(path.read_text("utf8"), "html.parser") for path in paths}
 
 
@@ -44,11 +47,6 @@ def test_the_corner_of_a_table_is_no_header():
     tables.empty_corners(None, "page", "page.html", context, None)
     assert context["body"] == '<td></td><td></td><th class="head">a</th>'
     tables.empty_corners(None, "search", "search.html", {}, None)  # a page without a body
-
-
-def test_no_chapter_is_heavy(site):
-    for chapter in chapters():
-        assert (site / f"{chapter}.html").stat().st_size < 1_500_000, chapter
 
 
 def test_every_page_says_which_edition_made_it(site, pages):
@@ -80,11 +78,81 @@ def test_own_styles_ask_nothing_of_another_host(site):
         assert "url(" not in style and "@import" not in style
 
 
-def test_mathjax_is_served_from_the_site_where_there_is_a_formula(site, pages):
+def test_formulas_are_mathml_and_need_no_script(site, pages):
     page = pages[site / "notebooks" / "02_train_and_test.html"]
-    assert page.find(class_="math")
-    (script,) = [s for s in page.find_all("script", src=True) if "mathjax" in s["src"]]
-    assert (site / "notebooks" / urlsplit(script["src"]).path).resolve().is_file()
+    assert page.find("math").find("mi")
+    assert not re.search(r"\\ln|\$", page.find("article").get_text())
+    assert not [s for s in page.find_all("script", src=True) if "mathjax" in s["src"].lower()]
+
+
+def weight(site, path, page):
+    """Return the bytes of a page and of the scripts and styles that it loads."""
+    tags = page.find_all("script", src=True) + page.find_all("link", rel="stylesheet")
+    files = {(path.parent / urlsplit(tag.get("src") or tag["href"]).path).resolve() for tag in tags}
+    assert all(file.is_file() for file in files), path.name
+    return path.stat().st_size + sum(file.stat().st_size for file in files)
+
+
+def test_no_page_is_heavy_before_its_pictures(site, pages):
+    for path, page in pages.items():
+        if path.stem in ("teach_yourself", "search"):  # a network; all sections of the book
+            continue
+        inline = sum(len(image["src"]) for image in page.select("img[src^='data:']"))
+        views = sum(len(view.text) for view in page.find_all("script", type="text/html"))
+        assert weight(site, path, page) - inline - views < 1_500_000, path.name
+
+
+def test_the_icons_that_pages_use_are_drawn(site, pages):
+    style = (site / "_static" / "icons.css").read_text("utf8")
+    for path, page in pages.items():
+        assert "fontawesome.js" not in str(page)
+        for icon in page.select("[class*='fa-']"):
+            names = {name for name in icon["class"] if name.startswith("fa-")}
+            drawn = {name for name in names if f".{name} {{" in style}
+            assert drawn, f"{path.name}: {names}"
+
+
+def test_the_search_knows_sections_terms_and_functions(site):
+    text = (site / "_static" / "parts.js").read_text("utf8")
+    parts = json.loads(text.removeprefix("window.PARTS = ").rstrip(";\n"))
+    titles = {part["url"]: part["title"] for part in parts}
+    assert titles["book/glossary.html#term-BatchNorm"] == "BatchNorm"
+    assert titles["book/helpers.html#helpers.training.fit"] == "training.fit"
+    (section,) = [p for p in parts if p["title"] == "Run the backbone once"]
+    assert section["url"].startswith("notebooks/03_") and "512 numbers" in section["text"]
+
+
+def test_without_an_address_there_are_no_buttons_that_lead_nowhere(pages):
+    for path, page in pages.items():
+        header = page.find(class_="article-header-buttons")
+        links = header.find_all("a", href=True) if header else []
+        assert not [a["href"] for a in links if urlsplit(a["href"]).netloc], path.name
+
+
+def test_archives_lie_beside_the_pages(site):
+    with zipfile.ZipFile(site / "transfer-learning-hands-on.zip") as course:
+        names = course.namelist()
+        for name in ("Makefile", "pyproject.toml", "helpers/training.py", "_config.yml"):
+            assert f"transfer-learning-hands-on/{name}" in names
+        assert not [name for name in names if "_build" in name or "/.git/" in name]
+    with zipfile.ZipFile(site / "notebooks.zip") as chapters:
+        assert len(chapters.namelist()) == 6
+    for copy in (site / "_sources" / "notebooks").glob("*.ipynb"):
+        assert ":::" not in copy.read_text("utf8")
+
+
+def test_the_page_for_what_is_not_here_finds_its_styles_from_anywhere(pages, site):
+    page = pages[site / "404.html"]
+    assert "not here" in page.find("h1").get_text()
+    for link in page.select("link[rel=stylesheet]"):
+        assert link["href"].startswith("/"), link["href"]
+
+
+def test_every_page_describes_itself_and_says_when_it_was_changed(pages, site):
+    for chapter in chapters():
+        page = pages[site / f"{chapter}.html"]
+        description = page.find("meta", attrs={"name": "description"})["content"]
+        assert len(description) > 50, chapter
 
 
 def test_every_picture_of_a_page_has_alternative_text_and_is_there(site, pages):
@@ -99,17 +167,22 @@ def test_every_picture_of_a_page_has_alternative_text_and_is_there(site, pages):
 
 
 def test_every_link_within_the_site_leads_somewhere(site, pages):
-    for chapter in chapters():
-        path = site / f"{chapter}.html"
-        for link in pages[path].select("article a[href]"):
+    decks = {
+        path: BeautifulSoup(path.read_text("utf8"), "html.parser")
+        for path in (site / "slides").glob("*.html")
+    }
+    assert len(decks) == 6
+    read = {site / f"{chapter}.html": pages[site / f"{chapter}.html"] for chapter in chapters()}
+    for path, page in (read | decks).items():
+        for link in page.select("article a[href], .slides a[href]"):
             parts = urlsplit(link["href"])
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            assert target.is_file(), f"{chapter}: {link['href']}"
+            assert target.is_file(), f"{path.name}: {link['href']}"
             if parts.fragment and target.suffix == ".html":
                 found = pages[target].find(id=unquote(parts.fragment))
-                assert found, f"{chapter}: {link['href']}"
+                assert found, f"{path.name}: {link['href']}"
 
 
 def test_no_directive_was_left_as_text(pages):

@@ -9,7 +9,7 @@ from pathlib import Path
 MAX_BYTES = 2_000_000
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_METADATA = {"jupyter", "mystnb", "tags"}
+CELL_METADATA = {"jupyter", "mystnb", "slideshow", "tags"}
 # Of somebody's machine; "https://site/home/" is none: what stands before it belongs to it.
 PATH = re.compile(r"(?<![\w.~-])(?:/(?:home|Users|tmp|mnt)/|[A-Za-z]:\\+Users\\)")
 # What the last line of a cell gives where nobody wanted it, and addresses in memory.

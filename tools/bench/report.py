@@ -1,7 +1,8 @@
 """Turn the raw records of a benchmark into its tables and its figure; nothing else enters them.
 
-A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `lines` (one an
-epoch) and `end`, as `protocol` prints them. A record of the work "bare" has a `size` and a
+A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `timed`, `lines` (an
+epoch each) and `end`, as `protocol` prints them. A run beside other work is not `timed`: it counts
+for accuracies and memory, and not for times. A record of the work "bare" has a `size` and a
 `batch_size`, and holds what `bare` prints instead.
 """
 
@@ -127,8 +128,21 @@ def number(value: float | None) -> str:
     return f"{float(rounded):.{max(0, 1 - int(rounded[4:]))}f}"
 
 
+def timed(runs: list[dict]) -> list[dict]:
+    """Return the runs that had the machine to themselves."""
+    return [run for run in runs if run.get("timed", True)]
+
+
+def seeds(runs: list[dict]) -> str:
+    """Write the number of seeds, and how many were timed, where not all."""
+    count = len(timed(runs))
+    return f"{len(runs)}" + (f", {count} timed" if count < len(runs) else "")
+
+
 def times(values: list[float]) -> str:
     """Write the median of times, with the lowest and the highest where they differ from it."""
+    if not values:
+        return ""
     low, middle, high = map(number, (min(values), median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 
@@ -157,16 +171,21 @@ def summarize(records: list[dict], work: str) -> list[list[str]]:
         rows.append(
             [
                 contestant,
-                str(len(mine)),
-                reached(mine, target),
-                times(list(map(seconds_of, mine))),
+                seeds(mine),
+                reached(timed(mine), target),
+                times(list(map(seconds_of, timed(mine)))),
                 number(times_sooner(runs, contestant, target)),
                 accuracies([run["lines"][-1]["val_accuracy"] for run in mine]),
                 memory(mine),
-                number(bare and median(map(rate_of, mine)) / bare),
+                number(share_of(timed(mine), bare)),
             ]
         )
     return rows
+
+
+def share_of(runs: list[dict], bare: float | None) -> float | None:
+    """Return the runs' median rate as a share of the bare one, if both were measured."""
+    return median(map(rate_of, runs)) / bare if runs and bare else None
 
 
 def times_sooner(
@@ -175,8 +194,11 @@ def times_sooner(
     """Return how many times sooner than the source's loops a contestant has their accuracy."""
     if target is None:
         return None
-    source = median(min(seconds_to(run, target), seconds_of(run)) for run in runs[SOURCE])
-    mine = median(seconds_to(run, target) for run in runs[contestant])
+    sources, mine = timed(runs[SOURCE]), timed(runs[contestant])
+    if not sources or not mine:
+        return None
+    source = median(min(seconds_to(run, target), seconds_of(run)) for run in sources)
+    mine = median(seconds_to(run, target) for run in mine)
     return 1.0 if contestant == SOURCE else source / mine or None  # of infinity: none
 
 
@@ -187,7 +209,7 @@ def seconds_of(run: dict) -> float:
 
 def reached(runs: list[dict], target: float | None) -> str:
     """Write when the target was reached; also how many of the seeds did, where not all."""
-    if target is None:
+    if target is None or not runs:
         return ""
     seconds = [seconds_to(run, target) for run in runs]
     count = sum(map(math.isfinite, seconds))
@@ -238,7 +260,8 @@ def draw(ax: plt.Axes, runs: list[dict], contestant: str) -> None:
     """Draw one contestant: the mean over its seeds at their median time, and their range."""
     color, line, marker = STYLES[contestant]
     epochs = list(zip(*(run["lines"] for run in runs), strict=False))  # as many as all have
-    seconds = [median(line["seconds"] for line in epoch) for epoch in epochs]
+    clocks = zip(*(run["lines"] for run in timed(runs) or runs), strict=False)
+    seconds = [median(line["seconds"] for line in epoch) for epoch in clocks][: len(epochs)]
     shares = [[line["val_accuracy"] for line in epoch] for epoch in epochs]
     options = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
     ax.plot(seconds, list(map(mean, shares)), label=contestant, **options)
@@ -249,7 +272,7 @@ def draw(ax: plt.Axes, runs: list[dict], contestant: str) -> None:
 def warn_of_days(records: list[dict]) -> None:
     """Say which works were not measured on one day: the machine may have been another."""
     for work in works_of(records):
-        days = {record["day"] for record in records if record["work"] == work}
+        days = {record["day"] for record in timed(records) if record["work"] == work}
         if len(days) > 1:
             print(f"{work} was measured on {len(days)} days: {sorted(days)}", file=sys.stderr)
 

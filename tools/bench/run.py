@@ -93,6 +93,7 @@ def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.
     if is_there(read(args.raw), **key):
         return
     key |= {"backbone": contestant.backbone or backbone, "day": date.today().isoformat()}
+    key |= {} if args.timed else {"timed": False}
     data = args.cifar10 if task == "cifar10" else args.data
     arguments = ["--data", str(data), "--task", task, "--backbone", key["backbone"]]
     arguments += ["--seed", str(seed), *contestant.options]
@@ -158,7 +159,7 @@ def run_all(args: argparse.Namespace) -> int:
             except RuntimeError as error:
                 print(f"failed: {error}", file=sys.stderr, flush=True)
                 failed += 1
-        if seed == 0:
+        if seed == 0 and args.timed:
             run_bare(args)
     return failed
 
@@ -172,6 +173,8 @@ def parse() -> argparse.Namespace:
     names = dict.fromkeys(contestant.name for contestant in CONTESTANTS)
     parser.add_argument("--contestant", choices=tuple(names), help="only this")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--untimed", dest="timed", action="store_false",
+                        help="beside other work: for the accuracies only")  # fmt: skip
     parser.add_argument("--smoke", action="store_true", help="an epoch of two batches each, anew")
     parser.add_argument("--report", action="store_true", help="only redraw, from what was recorded")
     parser.add_argument("--data", type=Path, help="ants and bees (default: those in use)")

@@ -1,0 +1,76 @@
+"""A Sphinx extension: what lies beside the pages, made when the site is built.
+
+The whole course and the plain chapters as archives, the slides, and for the button "download" the
+plain copy of a chapter. The directive `downloads` links to them, and to the PDF where `make site`
+says that it will be there.
+"""
+
+import os
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "tools" / "course"))
+
+import archives  # noqa: E402
+import plain  # noqa: E402
+import slides  # noqa: E402
+
+PDF = "transfer-learning-hands-on.pdf"
+FILES = {
+    archives.COURSE: "the whole course: notebooks, pages, `helpers`, tests, pictures and networks",
+    archives.CHAPTERS: "the chapters alone, for Colab, VS Code or any other Jupyter",
+}
+
+
+class Downloads(SphinxDirective):
+    """A list of links to the archives, in `..` of the page."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the list."""
+        depth = self.env.docname.count("/")
+        files = dict(FILES)
+        if os.environ.get("WITH_PDF"):
+            files[PDF] = "the book to print: all pages, the solutions at the end"
+        lines = [
+            f'- <a href="{"../" * depth}{name}" download>{name}</a>: {what}'
+            for name, what in files.items()
+        ]
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(lines), self.content_offset, parent)
+        return parent.children
+
+
+def write(app: Sphinx, error: Exception | None) -> None:
+    """Write the archives, the slides and the plain copies."""
+    if error or app.builder.name != "html":
+        return
+    out = Path(app.outdir)
+    archives.pack_course(out / archives.COURSE)
+    archives.pack_chapters(out / archives.CHAPTERS)
+    shutil.rmtree(out / "slides", ignore_errors=True)
+    slides.main(out / "slides")
+    for copy in (out / "_sources" / "notebooks").glob("*.ipynb"):
+        nbformat.write(plain.plain_notebook(ROOT / "notebooks" / copy.name), copy)
+
+
+def know_version(app: Sphinx, config) -> None:
+    """Let pages say `{{ version }}`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    config.myst_substitutions = config.myst_substitutions | {"version": project["version"]}
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect the extension."""
+    app.connect("config-inited", know_version)
+    app.add_directive("downloads", Downloads)
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,61 @@
+"""A Sphinx extension: the directive `guide` shows what book/guide/ says on how to teach a chapter.
+
+The slides take their notes and minutes from the same files (tools/course/slides.py).
+"""
+
+import tomllib
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+FOLDER = Path(__file__).parent / "guide"
+PARTS = {
+    "aim": "Aim",
+    "board": "At the board",
+    "predict": "Prediction to collect",
+    "wrong": "What goes wrong",
+    "projector": "With only a projector",
+}
+
+
+def read(number: int) -> dict:
+    """Return what the guide says of a chapter."""
+    return tomllib.loads((FOLDER / f"chapter_{number}.toml").read_text("utf8"))
+
+
+def as_markdown(chapter: dict) -> list[str]:
+    """Return a chapter of the guide as MyST: a heading a section, a definition a part of it."""
+    minutes = sum(section["minutes"] for section in chapter["section"])
+    lines = [f"*{minutes} minutes in all.*", ""]
+    for section in chapter["section"]:
+        lines += [f"### {section['title']}", "", f"*{section['minutes']} minutes*", ""]
+        for key, name in PARTS.items():
+            if text := section.get(key, "").strip():
+                lines += [name, *(": " + text).replace("\n", "\n  ").splitlines(), ""]
+    return lines
+
+
+class Guide(SphinxDirective):
+    """`guide` with the number of a chapter."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        number = int(self.arguments[0])
+        path = FOLDER / f"chapter_{number}.toml"
+        self.env.note_dependency(str(path))
+        lines = as_markdown(read(number))
+        parent = nodes.Element()
+        source = StringList(lines, source=str(path))
+        self.state.nested_parse(source, self.content_offset, parent, match_titles=True)
+        return parent.children
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect the extension."""
+    app.add_directive("guide", Guide)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

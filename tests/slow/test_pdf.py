@@ -1,0 +1,46 @@
+"""The book as a PDF: whole, numbered, its solutions at the end, its links leading somewhere."""
+
+import pdf
+import pytest
+from bs4 import BeautifulSoup
+from conftest import chapters
+from pypdf import PdfReader
+
+
+@pytest.fixture(scope="module")
+def printed(site, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pdf") / "book.pdf"
+    assert pdf.main(site, out) == 0
+    assert not (site / pdf.PRINTED).exists() and not out.with_suffix(".part").exists()
+    return PdfReader(out)
+
+
+def test_every_page_of_the_site_is_in_it_once(site):
+    soup = BeautifulSoup(pdf.compose(site, {}), "html.parser")
+    ids = [tag["id"] for tag in soup.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    pages = [pdf.anchor(f"{chapter}.html") for chapter in chapters()[1:]]
+    assert [article["id"] for article in soup.select("main > article")] == [*pages, "solutions"]
+    for link in soup.select("a[href^='#']"):
+        place = link["href"][1:]
+        assert place in ids or place.split("--")[0] not in pages, place
+
+
+def test_solutions_stand_at_the_end_and_leave_a_note(site):
+    soup = BeautifulSoup(pdf.compose(site, {}), "html.parser")
+    solutions = soup.select("div.solution")
+    assert len(solutions) == len(soup.select("p.moved")) == 24
+    assert all(solution.find_parent(id="solutions") for solution in solutions)
+    assert not soup.select("details:not([open])")
+
+
+def test_the_contents_name_the_pages(printed):
+    numbers = pdf.count_pages_of(printed)
+    contents = "\n".join(printed.pages[i].extract_text() for i in (1, 2))
+    for title, place in (("Glossary", "book_glossary"), ("Solutions", "solutions"),
+                         ("A better backbone", "notebooks_06_better_backbone")):  # fmt: skip
+        number = numbers[place]
+        assert title in printed.pages[number - 1].extract_text()
+        assert str(number) in contents[contents.index(title) :][: len(title) + 8]
+    assert len(printed.pages) > 120 and printed.outline
+    assert "hands on" in printed.pages[0].extract_text()

@@ -1,0 +1,254 @@
+"""What is made of the course: its addresses, the plain copies of the chapters, the slides."""
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import address
+import guide
+import icons
+import nbformat
+import plain
+import pytest
+import slides
+from address import Address
+from conftest import ROOT
+from PIL import Image
+
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SITE = Address("https://github.com/owner/name", "main", "https://owner.github.io/name/")
+NOWHERE = Address()
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        (tmp_path / "_config.yml").write_text(text)
+        return tmp_path / "_config.yml"
+
+    return write
+
+
+def test_the_address_is_read_from_the_settings_or_from_a_workflow(config):
+    empty = config('repository: {url: "", branch: main}\nhtml: {baseurl: ""}\n')
+    assert address.read(empty, {}) == NOWHERE
+    assert address.read(empty, {"GITHUB_REPOSITORY": "owner/name"}) == SITE
+    assert (
+        address.read(empty, {"GITHUB_REPOSITORY": "O/o.github.io"}).site == "https://o.github.io/"
+    )
+    named = config("repository: {url: https://host.org/a/b/}\nhtml: {baseurl: https://book.org}\n")
+    found = address.read(named, {"GITHUB_REPOSITORY": "owner/name"})
+    assert found == Address("https://host.org/a/b", "main", "https://book.org/")
+    with pytest.raises(ValueError, match=r"html.baseurl: expected https://…, or nothing; got 'b"):
+        address.read(config("html: {baseurl: book.org}"), {})
+
+
+def test_what_pip_installs_from():
+    zipped = "https://github.com/owner/name/archive/refs/heads/main.zip"
+    assert SITE.package == zipped and NOWHERE.package is None
+    assert Address("https://host.org/a/b", "dev").package == "git+https://host.org/a/b@dev"
+    alone = Address(site="https://book.org/")
+    assert alone.package == "https://book.org/transfer-learning-hands-on.zip"
+
+
+def test_with_an_address_the_pages_get_their_buttons(monkeypatch):
+    monkeypatch.setattr(address, "read", lambda: SITE._replace(jupyterhub="https://hub.org"))
+    made = SimpleNamespace(html_theme_options={}, ogp_image="card")
+    address.put_into_theme(None, made)
+    options = made.html_theme_options
+    assert options["use_repository_button"] and options["use_edit_page_button"]
+    assert options["repository_url"] == SITE.repository and options["repository_branch"] == "main"
+    assert options["launch_buttons"]["jupyterhub_url"] == "https://hub.org"
+    assert made.html_baseurl == SITE.site and made.notfound_urls_prefix == "/name/"
+    button = {"text": "Colab", "url": "https://c/github/owner/name/blob/main/notebooks/01.ipynb"}
+    context = {"header_buttons": [{"buttons": [button]}, {"type": "link"}]}
+    address.to_plain_copy(None, "page", "", context, None)
+    assert button["url"] == "https://c/github/owner/name/blob/plain/notebooks/01.ipynb"
+    monkeypatch.setattr(address, "read", lambda: NOWHERE)
+    address.put_into_theme(None, made)
+    assert not made.html_theme_options["use_issues_button"] and made.ogp_image is None
+    assert made.html_theme_options["launch_buttons"] == {}
+
+
+# ---- plain copies --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_plain_copy_is_whole_and_has_no_directive(path):
+    copy = plain.plain_notebook(path, address=SITE)
+    nbformat.validate(copy)
+    original = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in copy.cells)
+    for sign in (":::", "{ref}", "{numref}", "{term}", "{cite"):
+        assert sign not in text, sign
+    assert "(../book" not in text
+    ids = [cell.id for cell in copy.cells]
+    assert len(set(ids)) == len(ids) and copy.cells[1].id == "setup"
+    code = [c for c in original.cells if c.cell_type == "code"]
+    kept = [c for c in copy.cells if c.cell_type == "code" and c.id != "setup"]
+    assert sorted(c.id for c in code) == sorted(c.id for c in kept)
+    words = [cell for cell in original.cells if cell.cell_type == "markdown"]
+    for cell in words:  # every sentence is still there
+        for line in cell.source.splitlines():
+            if line and line[0].isalpha() and "](" not in line:
+                assert line in text, line
+    solved = ids.index("solutions")
+    assert solved > ids.index("quiz")
+    for cell in copy.cells:
+        for name, data in cell.get("attachments", {}).items():
+            assert f"(attachment:{name})" in cell.source
+            assert len(base64.b64decode(next(iter(data.values())))) > 1000
+
+
+def test_a_box_a_fold_and_a_link_in_plain_markdown():
+    source = (
+        "Before\n\n::::{admonition} Read it\n:class: answer dropdown\nAn *answer*.\n\n"
+        ":::{admonition} Box\n:class: saw\n| a |\n|---|\n| 1 |\n:::\n::::\n\n"
+        "[term](../book/glossary.md#term-head) [chapter](01_theory.ipynb) [out](https://a.org)"
+    )
+    text, _ = plain.plain_cell(source, SITE)
+    assert text == (
+        "Before\n\n<details>\n<summary>Read it</summary>\n\nAn *answer*.\n\n> **Box**\n>\n> | a |\n"
+        "> |---|\n> | 1 |\n\n</details>\n\n"
+        "[term](https://owner.github.io/name/book/glossary.html#term-head) "
+        "[chapter](01_theory.ipynb) [out](https://a.org)"
+    )
+    text, _ = plain.plain_cell("a [term](../book/glossary.md#term-head)", NOWHERE)
+    assert text == "a term"
+    with pytest.raises(ValueError, match="not closed by :::"):
+        plain.plain_cell(":::{admonition} Open\ntext", NOWHERE)
+    with pytest.raises(ValueError, match="no plain form of the directive grid"):
+        plain.plain_cell(":::{grid}\n:::", NOWHERE)
+
+
+def test_the_first_cell_says_what_to_do_where_helpers_is_missing(tmp_path):
+    """In a Python that has no helpers, with no address and with one that can't be reached."""
+    for package, said in (
+        (None, "Open this notebook in the folder"),
+        ("./none.zip", "a connection"),
+    ):
+        program = tmp_path / "cell.py"
+        program.write_text(plain.SETUP.format(package=package))
+        options = {"cwd": tmp_path, "capture_output": True, "text": True}
+        done = subprocess.run([sys.executable, "-S", "-E", str(program)], **options)
+        assert done.returncode == 1 and said in done.stderr, done.stderr
+    here = subprocess.run([sys.executable, str(program)], cwd=ROOT, capture_output=True, text=True)
+    assert here.returncode == 0 and here.stdout == here.stderr == ""
+
+
+def test_diagrams_of_the_copies_are_those_of_the_chapters():
+    for drawn in (ROOT / "book" / "figures").glob("*.png"):
+        with Image.open(drawn) as image:
+            source = drawn.with_suffix(".svg").read_bytes()
+            assert image.info["source"] == hashlib.sha256(source).hexdigest(), (
+                f"{drawn.name} is older than its SVG: python tools/render/draw_png.py"
+            )
+
+
+# ---- slides and the guide ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(1, len(CHAPTERS) + 1))
+def test_the_guide_follows_the_chapter(number):
+    chapter = guide.read(number)
+    notebook = nbformat.read(CHAPTERS[number - 1], as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert chapter["chapter"] == CHAPTERS[number - 1].stem
+    assert [section["title"] for section in chapter["section"]] == headings
+    for section in chapter["section"]:
+        assert section["minutes"] > 0 and section["aim"] and section["board"], section["title"]
+        assert set(section) <= {"title", "minutes", *guide.PARTS}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_cell_with_a_heading_starts_a_slide(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        kind = cell.metadata.slideshow.slide_type
+        heading = cell.cell_type == "markdown" and any(
+            line.startswith("#") for line in cell.source.splitlines()
+        )
+        assert kind in (("slide", "skip") if heading else ("slide", "subslide", "skip")), cell.id
+        if "parameters" in cell.metadata.get("tags", ()) or cell.id == "quiz":
+            assert kind == "skip"
+
+
+def test_a_slide_shows_the_first_sentence_and_notes_the_rest():
+    deck = slides.Deck("01_theory", {"Part": {"minutes": 4, "aim": "Aim.", "board": "Draw."}})
+    deck.markdown("# Title\n\nOne idea, e.g. `a. b`. Two.\n\n## Part\n\n- a. More.\n- b. More.")
+    (title,), (part,) = deck.stacks
+    assert title["html"] == "<h1>Title</h1><p>One idea, e.g. <code>a. b</code>.</p>\n"
+    assert title["notes"].strip() == "One idea, e.g. `a. b`. Two."
+    assert "<li>a.</li>\n<li>b.</li>" in part["html"] and "More" not in part["html"]
+    assert part["notes"].startswith("**4 minutes.** Aim.\n\nDraw.")
+
+
+def test_a_predicted_output_comes_on_the_next_slide():
+    deck = slides.Deck("01_theory", {})
+    deck.head("Part", 2)
+    output = nbformat.v4.new_output("stream", text="42\n")
+    cell = nbformat.v4.new_code_cell("6 * 7", outputs=[output], metadata={"tags": ["hide-output"]})
+    deck.code(cell)
+    assert ["42" in slide["html"] for slide in deck.stacks[0]] == [False, False, True]
+    cell.metadata.tags = []
+    deck.code(cell)
+    assert "42" in deck.stacks[0][-1]["html"] and "class=code" in deck.stacks[0][-1]["html"]
+
+
+def test_icons_are_found_by_all_their_names():
+    script = 'x={"pencil-alt2":1},{pencil:[512,480,["pencil-alt",9999],"f303","M1 2L3 4z"]}'
+    found = icons.outlines(script)
+    assert found["fa-pencil"] == found["fa-pencil-alt"]
+    assert 'viewBox="0 0 512 480"' in found["fa-pencil"] and 'd="M1 2L3 4z"' in found["fa-pencil"]
+
+
+def test_vendored_scripts_are_those_that_the_table_names():
+    folder = ROOT / "book" / "static" / "served" / "vendor"
+    table = (folder / "README.md").read_text("utf8")
+    for file in [*folder.glob("*.js"), *folder.glob("*.css")]:
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in table, file.name
+
+
+def test_a_folder_without_git_gives_the_same_course(tmp_path, monkeypatch):
+    import archives
+
+    listed = archives.course_files()
+    assert Path("helpers/training.py") in listed
+    assert not [path for path in listed if path.parts[0] in ("_build", ".git", ".venv")]
+    monkeypatch.setattr(archives, "ROOT", tmp_path)
+    for name in ("a.py", "_build/b", ".venv/c", "sub/d.md", "x.egg-info/e"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert archives.course_files() == [Path("a.py"), Path("sub/d.md")]
+
+
+def test_the_settings_of_the_notebooks_keep_the_slides():
+    notebook = json.loads(CHAPTERS[0].read_text("utf8"))
+    assert all(cell["metadata"]["slideshow"] for cell in notebook["cells"])
+
+
+def test_the_plans_add_up_to_the_minutes_of_the_sections():
+    text = (ROOT / "book" / "teaching.md").read_text("utf8")
+    minutes = [
+        {part["title"]: part["minutes"] for part in guide.read(number)["section"]}
+        for number in range(1, len(CHAPTERS) + 1)
+    ]
+    for number, parts in enumerate(minutes, 1):
+        (row,) = re.findall(rf"^\| {number} · .*$", text, re.M)
+        sections, quiz, exercises, total = (int(n) for n in re.findall(r"\| (\d+) (?=\|)", row))
+        assert (quiz, exercises) == (parts["Quiz"], parts["Exercises"])
+        assert total == sum(parts.values()) == sections + quiz + exercises
+    rows = re.findall(r"^\| (\d+)–(\d+) \| (\*.+\*) \| chapter (\d) \|$", text, re.M)
+    assert len(rows) > 20
+    for start, end, names, number in rows:
+        found = sum(minutes[int(number) - 1][name] for name in re.findall(r"\*([^*]+)\*", names))
+        assert found == int(end) - int(start), names
+    plans = re.findall(r"^\| (\d+)–(\d+) \|", text, re.M)
+    for (_, before), (after, _) in zip(plans, plans[1:], strict=False):
+        assert after in (before, "0")  # each row begins where the one above it ended

@@ -1,0 +1,47 @@
+"""What is made of the course besides its site: `python tools/course COMMAND`.
+
+    plain OUT              the chapters in plain Markdown, for Colab and GitHub
+    slides OUT             a deck of slides a chapter
+    student OUT            copies without solutions and outputs, and the key
+    check FOLDER TABLE     run what students handed in, and say which exercises pass
+    pdf SITE FILE          the built site as one PDF
+    stick OUT              the site, the course and its packages, for a room without a network
+
+`make help` lists the same as targets of make.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent.parent / "book"))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command and its arguments."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("tools/course", description=__doc__, formatter_class=form)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("plain", "slides", "student"):
+        commands.add_parser(name).add_argument("out", type=Path)
+    check = commands.add_parser("check")
+    check.add_argument("handed_in", type=Path, metavar="FOLDER", help="a folder or file a student")
+    check.add_argument("table", type=Path, help="the CSV to write")
+    check.add_argument("--seconds", type=int, default=120, help="for one answer (default: 120)")
+    check.add_argument("--memory-mb", type=int, default=6000, help="for a kernel (default: 6000)")
+    pdf = commands.add_parser("pdf")
+    pdf.add_argument("site", type=Path)
+    pdf.add_argument("out", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the command."""
+    args = vars(parse())
+    command = args.pop("command")
+    module = __import__(command)
+    return module.main(**args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The archives that lie beside the site: the whole course, and the chapters in plain Markdown."""
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+import nbformat
+import plain
+from address import PYTHON_PACKAGE, ROOT
+
+COURSE = f"{PYTHON_PACKAGE}.zip"
+CHAPTERS = "notebooks.zip"
+LEFT_OUT = {"_build", "__pycache__", ".git", ".venv", "node_modules"}
+DAY = (2026, 1, 1, 0, 0, 0)  # the same files make the same archive
+
+
+def course_files() -> list[Path]:
+    """Return the files that git knows or would add; without git, all but what was built."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+        names = [name for name in listed.decode().split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+        names = [
+            str(path)
+            for path in found
+            if not LEFT_OUT & set(path.parts) and not path.parts[0].endswith(".egg-info")
+        ]
+    return sorted(path for path in map(Path, names) if (ROOT / path).is_file())
+
+
+def add(archive: zipfile.ZipFile, name: str, data: bytes, executable: bool = False) -> None:
+    """Add a file to an archive, without the time of day."""
+    info = zipfile.ZipInfo(name, DAY)
+    info.external_attr = (0o100755 if executable else 0o100644) << 16
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, data)
+
+
+def pack_course(path: Path) -> None:
+    """Write the course as a zip, which pip can install as well."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in course_files():
+            executable = bool((ROOT / file).stat().st_mode & 0o100)
+            add(archive, f"{path.stem}/{file.as_posix()}", (ROOT / file).read_bytes(), executable)
+
+
+def pack_chapters(path: Path) -> None:
+    """Write the plain copies of the chapters as a zip."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for chapter in sorted((ROOT / "notebooks").glob("*.ipynb")):
+            text = nbformat.writes(plain.plain_notebook(chapter))
+            add(archive, f"{path.stem}/{chapter.name}", text.encode())

@@ -1,0 +1,300 @@
+"""Run what students have handed in, and write which exercises pass.
+
+    anna/03_cifar10_feature_extraction.ipynb    a folder a student, or
+    anna_03_cifar10_feature_extraction.ipynb    a file a student
+
+Only the answers count: the other cells of such a notebook may be changed or missing. They run in a
+fresh kernel (`kernels`) behind what they need of the book's own lesson, and the book's own check
+says what they are worth. It sees names and built-in functions as they were before the answers, and
+its verdict comes with a number that is new each time. So what an answer prints, asserts or shadows
+changes nothing.
+
+Still it runs in the same process as the answers: what they change in place, in a module or in the
+data of the lesson, the check meets. Who knows this program can write an answer that deceives it, or
+one that does harm (`kernels` says how far). A pass is no proof: look at the answers that matter.
+"""
+
+import ast
+import csv
+import inspect
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import exercises
+from exercises import PROMPT, Chapter, Exercise
+from hand_ins import HandIn, answers_in, find
+from kernels import BROKEN, Kernel, Reply, fresh_kernel
+
+LONGEST = 20_000  # characters, of an answer
+LESSON_SECONDS = 1200  # for what answers need of a lesson
+HEAD = ["student", "chapter", "exercise", "title", "result", "note", "seconds"]
+MOST_PROBLEMS = 10  # files of a student that are named in the table though they can't be read
+
+
+class Result(NamedTuple):
+    """What became of an answer.
+
+    The result is "passed", "failed", "not answered", "missing", "error", one of BROKEN, or "open":
+    nothing that a program can check.
+    """
+
+    result: str
+    note: str = ""
+    seconds: float = 0.0
+
+
+class Limits(NamedTuple):
+    """What an answer may take, and what a check of it."""
+
+    seconds: int
+    memory_mb: int
+
+
+def first_look(exercise: Exercise, cells: list[dict]) -> Result | None:
+    """Say what an answer is worth, if it need not run."""
+    code = [cell["source"] for cell in cells if cell["type"] == "code"]
+    if not exercise.check:
+        text = " ".join(cell["source"].replace(PROMPT, "") for cell in cells).strip()
+        return Result("open", text or "not answered")
+    if not code:
+        return Result("missing", "the cell for the answer is not there")
+    if sum(map(len, code)) > LONGEST:
+        return Result("error", f"longer than {LONGEST:,} characters")
+    if not "".join(code).strip() or set(exercise.names) & exercises.left_open("\n".join(code)):
+        return Result("not answered")
+    return None
+
+
+def without_check(code: str, exercise: Exercise) -> str:
+    """Leave the check out of an answer's cell, if it is as in the book: the book's own follows."""
+    check = ast.dump(exercises.statements(exercise.source)[-1])
+    lines = exercises.as_python(code).split("\n")
+    for node in reversed(exercises.statements(code)):
+        if ast.dump(node) == check:
+            del lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join(lines)
+
+
+def check_chapter(
+    chapter: Chapter, answers: dict[str, list[dict]], limits: Limits, features: Path
+) -> dict[str, Result]:
+    """Run the answers of a notebook; return what became of each, by label.
+
+    An answer that breaks its kernel is left out when the others run in a new one.
+    """
+    looks = {
+        each.label: first_look(each, answers.get(each.label, [])) for each in chapter.exercises
+    }
+    done = {label: look for label, look in looks.items() if look}
+    while todo := [each for each in chapter.exercises if each.label not in done]:
+        code = {each.label: [without_check(cell["source"], each) for cell in answers[each.label]
+                             if cell["type"] == "code"] for each in todo}  # fmt: skip
+        results = run_answers(chapter, todo, code, limits, features)
+        breaks = {label: result for label, result in results.items() if result.result in BROKEN}
+        done |= breaks or results
+    return done
+
+
+def run_answers(
+    chapter: Chapter, todo: list[Exercise], code: dict[str, list[str]], limits: Limits,
+    features: Path,
+) -> dict[str, Result]:  # fmt: skip
+    """Run answers in a fresh kernel, up to the first that breaks it."""
+    names, results = set(), {}
+    for exercise in reversed(todo):
+        for part in reversed(code[exercise.label]):
+            names = exercises.wanted(part, names)
+    for exercise in todo:
+        names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
+    try:
+        with fresh_kernel(limits.memory_mb) as kernel:
+            prepare(kernel, exercises.needed(chapter.lesson, names), features)
+            judge = bring_judge(kernel)
+            for exercise in todo:
+                answer = code[exercise.label]
+                results[exercise.label] = run_answer(kernel, judge, exercise, answer, limits)
+                if results[exercise.label].result in BROKEN:
+                    break
+    except (OSError, RuntimeError) as error:
+        return {exercise.label: Result("error", str(error)) for exercise in todo}
+    return results
+
+
+def prepare(kernel: Kernel, lesson: str, features: Path) -> None:
+    """Run what answers need of a lesson; raise a RuntimeError if it fails.
+
+    features: those that the lesson keeps are kept there, for the kernels that follow
+    """
+    shutil.copytree(features, kernel.folder / "features", dirs_exist_ok=True)
+    reply = kernel.run(lesson, LESSON_SECONDS)
+    if reply.status != "ok":
+        raise RuntimeError(f"the book's own lesson did not run ({reply.status}): {reply.text}")
+    shutil.copytree(kernel.folder / "features", features, dirs_exist_ok=True)
+
+
+def bring_judge(kernel: Kernel) -> str:
+    """Put a judge into the kernel; return its name there, which no answer can know beforehand."""
+    name, source = f"judge_{secrets.token_hex(8)}", inspect.getsource(make_judge)
+    # With names of its own: those of the answers are none of its globals.
+    kernel.run(f"{name} = {{}}; exec({source!r}, {name})", 60)
+    kernel.run(f"{name} = {name}['make_judge'](globals())", 60)
+    return name
+
+
+def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, str]]":
+    """Return what judges an answer, with `names` and built-in functions as they are now.
+
+    It is for the kernel, which knows nothing else of this module.
+    """
+    import builtins
+
+    names_now, builtins_now, restore = dict(names), dict(vars(builtins)), vars(builtins).update
+
+    def judge(check, bound, nonce):
+        restore(builtins_now)
+        if missing := [name for name in bound if name not in names]:
+            return nonce, "error", f"not there: {', '.join(missing)}"
+        try:
+            exec(compile(check, "check", "exec"), names_now | {name: names[name] for name in bound})
+        except AssertionError as error:
+            return nonce, "failed", (str(error) or "an assertion does not hold")[:300]
+        except BaseException as error:
+            return nonce, "failed", f"{type(error).__name__}: {error}"[:300]
+        return nonce, "passed", ""
+
+    return judge
+
+
+def run_answer(
+    kernel: Kernel, judge: str, exercise: Exercise, code: list[str], limits: Limits
+) -> Result:
+    """Run an answer and its check."""
+    start, errors = time.monotonic(), []
+    for part in code:
+        reply = kernel.run(part, limits.seconds + start - time.monotonic())
+        if reply.status in BROKEN:
+            return broken(reply, start, limits)
+        errors += [reply.text] if reply.status == "error" else []
+    nonce = secrets.token_hex(16)
+    call = f"{judge}({exercise.check!r}, {exercise.names!r}, {nonce!r})"
+    reply = kernel.run(call, limits.seconds)
+    if reply.status in BROKEN:
+        return broken(reply, start, limits)
+    try:
+        number, result, note = ast.literal_eval(reply.text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        number = result = note = ""
+    seconds = time.monotonic() - start
+    if number != nonce:
+        return Result("error", f"its check gave no result: {reply.text}", seconds)
+    return Result(result, errors[0] if errors and result == "error" else note, seconds)
+
+
+def broken(reply: Reply, start: float, limits: Limits) -> Result:
+    """Say what has become of an answer that broke its kernel."""
+    note = f"longer than {limits.seconds} s" if reply.status == "timeout" else reply.text
+    return Result(reply.status, note, time.monotonic() - start)
+
+
+def rows_of(
+    hand_ins: list[HandIn], chapters: list[Chapter], limits: Limits, features: Path
+) -> Iterator[list[str]]:
+    """Give the rows of a student: what can't be read, then the exercises of all chapters."""
+    student = hand_ins[0].student
+    problems = [each for each in hand_ins if each.problem]
+    for each in problems[:MOST_PROBLEMS]:
+        yield row(student, "", Result("unreadable", f"{each.path.name}: {each.problem}"))
+    if more := len(problems[MOST_PROBLEMS:]):
+        yield row(student, "", Result("unreadable", f"{more} more files"))
+    newest: dict[str, HandIn] = {}
+    readable = [each for each in hand_ins if each.chapter]
+    for each in sorted(readable, key=lambda each: each.path.stat().st_mtime):
+        if older := newest.get(each.chapter.stem):
+            note = f"{older.path.name}: there is a newer notebook of this chapter"
+            yield row(student, each.chapter.stem, Result("left out", note))
+        newest[each.chapter.stem] = each
+    for chapter in chapters:
+        results = {}
+        if found := newest.get(chapter.stem):
+            answers = answers_in(found.cells, chapter)
+            results = check_chapter(chapter, answers, limits, features)
+        for exercise in chapter.exercises:
+            result = results.get(exercise.label, Result("missing", "no notebook of this chapter"))
+            yield row(student, chapter.stem, result, exercise)
+
+
+def row(student: str, chapter: str, result: Result, exercise: Exercise | None = None) -> list[str]:
+    """Return a row of the table."""
+    about = [exercise.label, exercise.title] if exercise else ["", ""]
+    cells = [student, chapter, *about, result.result, result.note]
+    return [*map(safe, cells), f"{result.seconds:.1f}"]
+
+
+def safe(text: str) -> str:
+    """Return a text as a cell of a table: one line, and nothing that a spreadsheet computes."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", text).encode("utf8", "replace").decode()
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def write_table(table: Path, rows: list[list[str]]) -> None:
+    """Write the table anew; the mark in front tells Excel that it is UTF-8."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    aside = table.with_name(f"{table.name}.{secrets.token_hex(4)}.unfinished")
+    with aside.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([HEAD, *rows])
+    os.replace(aside, table)
+
+
+def summary(rows: list[list[str]]) -> str:
+    """Return a line for each student: how many exercises passed, of those that can be checked."""
+    checked = [row for row in rows if row[2] and row[4] != "open"]
+    passed = Counter(row[0] for row in checked if row[4] == "passed")
+    of = Counter(row[0] for row in checked)
+    width = max([len(student) for student in of], default=0)
+    return "\n".join(f"{each:{width}}  {passed[each]:2} of {of[each]:2} passed" for each in of)
+
+
+def main(
+    handed_in: Path, table: Path, seconds: int, memory_mb: int, only: list[str] | None = None
+) -> int:
+    """Check a folder of notebooks; return the exit status, which says nothing of the answers.
+
+    Args:
+        handed_in: a folder with a folder or a file a student
+        table: the CSV to write, again after each student
+        seconds: for an answer, and as many for its check
+        memory_mb: for a kernel and what it starts
+        only: which chapters, such as "03"; by default those of which there is a notebook
+    """
+    every = exercises.read_chapters()
+    chapters = [each for each in every if not only or each.stem.startswith(tuple(only))]
+    if not handed_in.is_dir() or not chapters:
+        what = f"folder {handed_in}" if chapters else f"chapter {', '.join(only or [])}"
+        print(f"There is no {what}.", file=sys.stderr)
+        return 1
+    students: dict[str, list[HandIn]] = {}
+    for each in find(handed_in, every):
+        if each.path.absolute() != table.absolute():
+            students.setdefault(each.student, []).append(each)
+    seen = {each.chapter.stem for found in students.values() for each in found if each.chapter}
+    chapters = [each for each in chapters if only or each.stem in seen]
+    rows: list[list[str]] = []
+    write_table(table, rows)
+    with tempfile.TemporaryDirectory(prefix="course-features-") as features:
+        for student, found in students.items():
+            start = time.monotonic()
+            rows += rows_of(found, chapters, Limits(seconds, memory_mb), Path(features))
+            write_table(table, rows)
+            print(f"{safe(student)}: {time.monotonic() - start:.0f} s", flush=True)
+    print(f"{summary(rows)}\nThe table is in {table}.")
+    return 0

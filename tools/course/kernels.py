@@ -1,0 +1,195 @@
+"""Fresh kernels with limits, for code that others have written.
+
+A kernel has a folder of its own for its files and as its home, and none of the variables of the
+environment that may hold a secret. It and what it has started may use so much memory; each piece of
+code may take so long. In the end all of its processes are killed, also those that have left it:
+a variable of the environment marks them.
+
+That keeps mistakes apart, not malice. A process may do what its user may: read and change that
+user's files, kill that user's processes, start very many of its own, talk to the network (the
+variables that lead programs to a proxy lead nowhere here, and nothing has to obey them), and take
+the mark off. Memory is looked at five times a second; on Linux, one process can't get more in
+between, either. For code that you don't trust, run all of this in the container of
+`.binder/Dockerfile`, without a network.
+"""
+
+import os
+import queue
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import zmq
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+KEPT = {
+    "PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
+    "LC_CTYPE", "TZ", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT",
+}  # fmt: skip
+NOWHERE = "http://127.0.0.1:9"  # where nobody listens
+SETTINGS = {
+    "EDITION": "rendered",
+    "EXPLORERS": "page",
+    "TQDM_DISABLE": "1",
+    "MPLBACKEND": "agg",
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+} | dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
+MARK = "COURSE_KERNEL"
+LARGEST_MESSAGE = 1_000_000  # bytes; what sends a larger one is not listened to any more
+LOOK = 0.2  # seconds between two looks at a kernel
+LIMITS = """\
+def set_limits():
+    import os, sys
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf8")
+    try:
+        import resource
+        resource.setrlimit(resource.RLIMIT_DATA, ({limit}, {limit}))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass  # not on this system
+set_limits()
+"""
+BROKEN = {"timeout", "memory", "crashed"}
+
+
+class Reply(NamedTuple):
+    """What became of a piece of code: "ok", "error", or one of BROKEN, which ends the kernel's use.
+
+    The text is the last expression's value as `repr` shows it, or what went wrong.
+    """
+
+    status: str
+    text: str
+
+
+class Kernel:
+    """A running kernel; `fresh_kernel` starts it."""
+
+    def __init__(self, manager: KernelManager, folder: Path, memory_mb: int):
+        """Take a kernel that `manager` has started."""
+        self.manager, self.client = manager, manager.client()
+        self.folder, self.memory_mb = folder, memory_mb
+        assert manager.provisioner is not None
+        self.process = psutil.Process(manager.provisioner.pid)
+
+    def run(self, code: str, seconds: float) -> Reply:
+        """Run code, for so many seconds at most; what it prints is lost."""
+        request = self.client.execute(code, store_history=False, allow_stdin=False)
+        end, look, value, error = time.monotonic() + seconds, 0.0, "", ""
+        while True:
+            now = time.monotonic()
+            if now > look:
+                if not self.manager.is_alive():
+                    return Reply("crashed", "the kernel has died")
+                if self.memory_used() > self.memory_mb * 2**20:
+                    return Reply("memory", f"more than {self.memory_mb} MB")
+                look = now + LOOK
+            if now > end:
+                return Reply("timeout", f"longer than {seconds:.1f} s")
+            kind, text = self.next_message(request)
+            if kind == "execute_result":
+                value = text
+            elif kind == "error":
+                error = text
+            elif kind == "idle" and ("MemoryError" in error or "t allocate memory" in error):
+                return Reply("memory", error)
+            elif kind == "idle":
+                return Reply("error", error) if error else Reply("ok", value)
+
+    def next_message(self, request: str) -> tuple[str, str]:
+        """Wait for a message on a request; return its kind and its text, or nothing."""
+        try:
+            message = self.client.get_iopub_msg(timeout=LOOK)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"]["msg_id"] != request:
+                return "", ""
+            if kind == "execute_result":
+                return kind, str(content["data"]["text/plain"])
+            if kind == "error":
+                return kind, f"{content['ename']}: {content['evalue']}"
+            return (str(content["execution_state"]), "") if kind == "status" else ("", "")
+        except (queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            return "", ""  # nothing has come, or what no kernel in its right mind sends
+
+    def memory_used(self) -> int:
+        """Return the bytes that the kernel and its children hold."""
+        total = 0
+        with suppress(psutil.Error):
+            for process in [self.process, *self.process.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+        return total
+
+
+@contextmanager
+def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
+    """Start a kernel for a `with` block; raise a RuntimeError if it doesn't start.
+
+    Its folder has `work`, where it runs; `home`; and `features`, where `cached_features` keeps
+    its files. It is removed when the block ends.
+    """
+    folder, mark = Path(tempfile.mkdtemp(prefix="course-")), secrets.token_hex(16)
+    for name in ("work", "home", "features", "tmp"):
+        (folder / name).mkdir()
+    own_python = KernelSpecManager(kernel_dirs=[])  # and not what an account calls python3
+    manager = KernelManager(
+        kernel_spec_manager=own_python, connection_file=str(folder / "kernel.json")
+    )
+    manager.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+    try:
+        manager.start_kernel(
+            env=environment(folder) | {MARK: mark}, cwd=str(folder / "work"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        kernel = Kernel(manager, folder, memory_mb)
+        try:
+            kernel.client.start_channels()
+            kernel.client.wait_for_ready(timeout=120)
+            kernel.run(LIMITS.format(limit=memory_mb * 2**20), 60)
+            yield kernel
+        finally:
+            kernel.client.stop_channels()
+    finally:
+        kill_marked(mark)
+        manager.shutdown_kernel(now=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a kernel that lives in `folder`."""
+    kept = {name: os.environ[name] for name in KEPT & os.environ.keys()}
+    home, tmp = str(folder / "home"), str(folder / "tmp")
+    places = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), home)
+    places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), tmp)
+    places["TRANSFER_LEARNING_CACHE"] = str(folder / "features")
+    places["TRANSFER_LEARNING_DATA"] = str(folder / "home")
+    return kept | SETTINGS | places
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process that has the mark in its environment, and what it starts meanwhile."""
+    for _ in range(50):
+        found = [process for process in psutil.process_iter() if has_mark(process, mark)]
+        for process in found:
+            with suppress(psutil.Error):
+                process.kill()
+        if not found:
+            return
+        time.sleep(0.02)
+
+
+def has_mark(process: psutil.Process, mark: str) -> bool:
+    """Tell whether a process, or one that it stems from, was a kernel's."""
+    try:
+        return process.environ().get(MARK) == mark
+    except (psutil.Error, OSError, ValueError):  # another one's, or already gone
+        return False

@@ -1,0 +1,229 @@
+"""Copies of the chapters in plain Markdown, for Colab, VS Code, GitHub and whatever knows no MyST.
+
+Boxes become quotations, what is folded becomes `<details>`, figures travel inside the notebook, and
+a link to another page of the book leads to the site, or is left out where the site has no address.
+The solutions of the exercises come last. A first cell brings `helpers` where it is missing.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import nbformat
+from address import ROOT, Address, read
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+OPENS = re.compile(r"^(:{3,})\{([\w-]+)\}\s*(.*)$")
+OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+REFERENCE = re.compile(r"^\((ref-[\w-]+)\)=\n(.+)$", re.M)
+SETUP = """\
+# Brings the course's own package, helpers, where it is missing: on Colab, for example.
+try:
+    import helpers
+except ModuleNotFoundError:
+    import subprocess, sys
+    package = {package!r}
+    how = "Open this notebook in the folder of the course, as its page \\"How to run it\\" says."
+    if package is None:
+        raise SystemExit("helpers is missing. " + how) from None
+    print("helpers is missing: installing", package, "- this takes a minute or two.")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package]).returncode:
+        raise SystemExit("pip could not install it: is there a connection? " + how) from None"""
+
+
+class Directive(NamedTuple):
+    """A MyST directive between two fences."""
+
+    name: str
+    title: str  #: what stands behind the name
+    options: dict[str, str]
+    body: list[str]
+
+
+def parse(lines: list[str]) -> Iterator[str | Directive]:
+    """Yield each line of text, and each directive with its body unparsed."""
+    lines = list(lines)
+    while lines:
+        line = lines.pop(0)
+        if not (opens := OPENS.match(line)):
+            yield line
+            continue
+        fence, name, title = opens.groups()
+        if fence not in lines:
+            raise ValueError(f"{line}: this directive is not closed by {fence}")
+        end = lines.index(fence)
+        body, lines = lines[:end], lines[end + 1 :]
+        options = {}
+        while body and (option := OPTION.match(body[0])):
+            options[option[1]] = option[2]
+            body.pop(0)
+        yield Directive(name, title, options, body)
+
+
+def plain_lines(lines: list[str]) -> list[str]:
+    """Turn MyST into plain Markdown."""
+    found: list[str] = []
+    for part in parse(lines):
+        found += [part] if isinstance(part, str) else plain_directive(part)
+    return found
+
+
+def plain_directive(directive: Directive) -> list[str]:
+    """Turn a directive into plain Markdown: raise a ValueError if it is of an unknown kind."""
+    body = plain_lines(directive.body)
+    folded = "dropdown" in directive.options.get("class", "").split()
+    match directive.name:
+        case "admonition" if not folded:
+            return quote([f"**{directive.title}**", "", *body])
+        case "admonition" | "dropdown":
+            return fold(directive.title, body)
+        case "figure":
+            alt, caption = directive.options.get("alt", ""), " ".join(body).strip()
+            return [f"![{alt}]({directive.title})", "", *([f"*{caption}*"] if caption else [])]
+        case "exercise":
+            return [f"### Exercise: {directive.title}", "", *body]
+        case "solution":
+            return fold("Solution", body)
+        case "solution-start":
+            return ["**Solution**"]
+        case "solution-end":
+            return []
+        case _:
+            raise ValueError(f"no plain form of the directive {directive.name} is known")
+
+
+def quote(lines: list[str]) -> list[str]:
+    """Return the lines as a quotation."""
+    return [f"> {line}".rstrip() for line in lines]
+
+
+def fold(title: str, lines: list[str]) -> list[str]:
+    """Return the lines folded under a title."""
+    title = re.sub(r"[*`]", "", title)
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>"]
+
+
+def plain_link(match: re.Match, address: Address, attachments: dict) -> str:
+    """Let a link lead to the site; put a figure into the cell; keep what leads elsewhere."""
+    picture, text, target = match.groups()
+    path, fragment = urlsplit(target).path, urlsplit(target).fragment
+    if picture:
+        return f"![{text}](attachment:{attach(path, attachments)})"
+    if urlsplit(target).scheme or path.endswith(".ipynb"):
+        return match[0]
+    if not path.startswith("../book/") or not address.site:
+        return text
+    page = path.removeprefix("../").removesuffix(".md") + ".html"
+    return f"[{text}]({address.site}{page}{'#' + fragment if fragment else ''})"
+
+
+def attach(path: str, attachments: dict) -> str:
+    """Put a figure into the attachments of a cell; return its name there."""
+    file = ROOT / "notebooks" / path
+    if file.suffix == ".svg":  # which not all of them show
+        file = file.with_suffix(".png")
+    kind = "image/png" if file.suffix == ".png" else "image/jpeg"
+    attachments[file.name] = {kind: base64.b64encode(file.read_bytes()).decode()}
+    return file.name
+
+
+def plain_cell(source: str, address: Address) -> tuple[str, dict]:
+    """Return a cell's text in plain Markdown, and the figures that it shows."""
+    attachments: dict = {}
+    text = "\n".join(plain_lines(source.split("\n")))
+    text = LINK.sub(lambda match: plain_link(match, address, attachments), text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip(), attachments
+
+
+def split_cell(source: str) -> list[str]:
+    """Split a cell's text where a solution starts or ends, so that it can be moved."""
+    return [part for part in re.split(r"(?=^:::\{solution-start\})|(?<=^:::\{solution-end\}\n:::)$",
+                                      source, flags=re.M) if part.strip()]  # fmt: skip
+
+
+def solutions_last(cells: list) -> list:
+    """Move each solution, from its start to its end, behind everything else."""
+    kept, moved, inside, title = [], [], False, ""
+    for cell in cells:
+        if cell.cell_type != "markdown":
+            (moved if inside else kept).append(cell)
+            continue
+        for i, part in enumerate(split_cell(cell.source)):
+            if found := re.findall(r"^:::\{exercise\} (.+)$", part, re.M):
+                title = found[-1]
+            if start := part.lstrip().startswith(":::{solution-start}"):
+                inside = True
+            copy = new_markdown_cell(part, id=cell.id if i == 0 else f"{cell.id}-{i}")
+            if start:
+                copy.source = f"### Solution: {title}\n" + part.split("\n:::", 1)[1]
+            (moved if inside else kept).append(copy)
+            if ":::{solution-end}" in part:
+                inside = False
+    return [*kept, new_markdown_cell("## Solutions", id="solutions"), *moved] if moved else kept
+
+
+def references(text: str) -> str:
+    """Return the list of what the text cites."""
+    entries = dict(REFERENCE.findall((ROOT / "book" / "references.md").read_text("utf8")))
+    cited = set(re.findall(r"references\.md#(ref-[\w-]+)", text))
+    return "\n\n".join(entry for label, entry in entries.items() if label in cited)
+
+
+def plain_output(output):
+    """Keep text and the PNG of a figure: an explorer shows once its cell is run."""
+    if "data" in output:
+        kinds = ("text/plain", "image/png", "image/jpeg")
+        output.data = {kind: value for kind, value in output.data.items() if kind in kinds}
+    return output
+
+
+def plain_code(cell) -> list:
+    """Return a cell of code with plain outputs, and the caption of its figure as a cell of text."""
+    caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption")
+    predicted = "hide-output" in cell.metadata.get("tags", [])  # nothing to read before the guess
+    cell.outputs = [] if predicted else [plain_output(output) for output in cell.outputs]
+    cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+    below = [new_markdown_cell(f"*{caption}*", id=f"{cell.id}-caption")] if caption else []
+    return [cell, *below]
+
+
+def plain_notebook(path: Path, notebook=None, address: Address | None = None):
+    """Return a chapter as a notebook in plain Markdown; cells keep their ids.
+
+    Args:
+        path: the chapter's file; its stem is kept in the notebook's metadata
+        notebook: what to convert, if it is not what the file holds
+        address: where the site and the repository are; those of `_config.yml` by default
+    """
+    notebook = notebook or nbformat.read(path, as_version=4)
+    address = address or read()
+    cited = references("\n".join(cell.source for cell in notebook.cells))
+    cells = []
+    for cell in solutions_last(notebook.cells):
+        if cell.cell_type == "code":
+            cells += plain_code(cell)
+            continue
+        cell.source, attachments = plain_cell(cell.source, address)
+        if attachments:
+            cell.attachments = attachments
+        cells += [cell] if cell.source else []
+    setup = new_code_cell(SETUP.format(package=address.package), id="setup")
+    cells.insert(1, setup)
+    if cited:
+        cells.append(new_markdown_cell(f"## References\n\n{cited}", id="references"))
+    notebook.cells = cells
+    notebook.metadata["course"] = {"chapter": path.stem}
+    return notebook
+
+
+def main(out: Path) -> int:
+    """Write the plain copies of all chapters into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        nbformat.write(plain_notebook(path), out / path.name)
+    print(f"written: plain copies of the chapters, in {out}")
+    return 0

@@ -1,0 +1,239 @@
+"""Slides, a deck a chapter, from the chapter's own cells, for reveal.js.
+
+A heading starts a slide. Of a paragraph the slide shows the first sentence, which carries its
+idea, and the speaker's notes have all of it, with the minutes and the board of the teacher's guide.
+Code, figures, predictions and tables are shown whole. A cell whose `slide_type` is "skip" is left
+out; the same metadata serve JupyterLab, where jupyterlab-rise shows the notebook itself as slides.
+"""
+
+import base64
+import re
+from html import escape
+from pathlib import Path
+
+import guide
+import nbformat
+from address import ROOT
+from docutils.nodes import make_id
+from latex2mathml.converter import convert
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from plain import LINK, Directive, parse
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+MOST_LEADS = 3  # first sentences on a slide
+LINES = 22  # of code with its output on one slide
+SENTENCE = re.compile(r"^.*?[.?!:](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
+TEMPLATE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}: slides</title>
+<link rel="stylesheet" href="../_static/vendor/reveal.css">
+<link rel="stylesheet" href="../_static/slides.css">
+<style>{pygments}</style>
+</head>
+<body>
+<div class="reveal"><div class="slides">
+{slides}
+</div></div>
+<script src="../_static/vendor/reveal.js"></script>
+<script src="../_static/vendor/reveal-notes.js"></script>
+<script>
+Reveal.initialize({{
+  width: 1280, height: 720, margin: 0, center: false, hash: true, slideNumber: "c/t",
+  transition: "none", plugins: [RevealNotes],
+}});
+</script>
+</body>
+</html>
+"""
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+MARKDOWN.use(dollarmath_plugin, renderer=lambda formula, _: convert(formula))
+
+
+def render(text: str) -> str:
+    """Return Markdown as HTML; links within the book lead to the site."""
+    return MARKDOWN.render(LINK.sub(site_link, text))
+
+
+def site_link(match: re.Match) -> str:
+    """Let a link to a page or a chapter lead to the site that the slides lie in."""
+    picture, text, target = match.groups()
+    if picture or "://" in target or target.startswith("#"):
+        return match[0]
+    path = target.removeprefix("../") if target.startswith("../") else f"notebooks/{target}"
+    return f"[{text}](../{re.sub(r'[.](md|ipynb)(?=#|$)', '.html', path)})"
+
+
+def lead(paragraph: str) -> str:
+    """Return the first sentence of a paragraph, or of each item of a list."""
+    if re.match(r"(?:- |\d+\. )", paragraph):
+        items = re.split(r"\n(?=- |\d+\. )", paragraph)
+        return "\n".join(lead_of_item(item) for item in items)
+    return first_sentence(paragraph)
+
+
+def lead_of_item(item: str) -> str:
+    """Return an item of a list up to the end of its first sentence."""
+    mark, text = re.match(r"(- |\d+\. )(.*)", item, re.S).groups()
+    return mark + first_sentence(text)
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence, but never half a pair of signs around a word."""
+    found = SENTENCE.match(text)
+    sentence = found[0] if found else text
+    while found and any(sentence.count(sign) % 2 for sign in ("`", "$", "**")):
+        rest = SENTENCE.match(text[len(sentence) :].lstrip())
+        if not rest:
+            return text
+        sentence = text[: text.index(rest[0], len(sentence)) + len(rest[0])]
+    return sentence
+
+
+class Deck:
+    """The slides of a chapter while they are collected: stacks of slides, a stack a section."""
+
+    def __init__(self, chapter: str, minutes: dict[str, dict]):
+        """Begin a deck; `minutes` holds the guide's sections by their titles."""
+        self.chapter, self.guide = chapter, minutes
+        self.stacks: list[list[dict]] = []
+        self.section, self.leads = "", 0
+
+    def add(self, html: str, kind: str = "", notes: str = "") -> None:
+        """Add a slide to the present stack, under its heading."""
+        heading = f"<p class=where>{escape(self.section)}</p>" if self.stacks[-1] else ""
+        self.stacks[-1].append({"html": heading + html, "kind": kind, "notes": notes})
+        self.leads = 0
+
+    def head(self, title: str, level: int) -> None:
+        """Start a stack with a heading."""
+        self.stacks.append([])
+        self.section = title
+        told = self.guide.get(title, {})
+        notes = ""
+        if told:
+            notes = f"**{told['minutes']} minutes.** {told['aim']}\n\n{told['board']}"
+            if "predict" in told:
+                notes += f"\n\n**Prediction.** {told['predict']}"
+        self.add(f"<h{level}>{render(title)[3:-5]}</h{level}>", notes=notes)
+
+    def say(self, paragraph: str) -> None:
+        """Show the first sentence of a paragraph on the present slide, and note all of it."""
+        if self.leads >= MOST_LEADS or self.stacks[-1][-1]["kind"] not in ("", "text"):
+            self.add("", "text")
+        slide = self.stacks[-1][-1]
+        slide["html"] += render(lead(paragraph))
+        slide["notes"] += f"\n\n{paragraph}"
+        self.leads += 1
+
+    def box(self, box: Directive) -> None:
+        """Show a box whole, on a slide of its own."""
+        text, kind = "\n".join(box.body), box.options.get("class", "").split()[0]
+        title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
+        if kind == "chapter-box":
+            self.stacks[-1][-1]["html"] += render(text)
+        else:
+            self.add(title + render(text), kind)
+
+    def figure(self, figure: Directive) -> None:
+        """Show a figure of the book."""
+        path = ROOT / "notebooks" / figure.title
+        kind = {".svg": "svg+xml", ".jpg": "jpeg", ".png": "png"}[path.suffix]
+        self.picture(kind, path.read_bytes(), figure.options.get("alt", ""), " ".join(figure.body))
+
+    def picture(self, kind: str, data: bytes, alt: str, caption: str) -> None:
+        """Show a picture with its caption."""
+        source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        image = f'<img alt="{escape(alt, quote=True)}" src="{source}">'
+        self.add(f"<figure>{image}<figcaption>{render(caption)}</figcaption></figure>", "figure")
+
+    def markdown(self, source: str) -> None:
+        """Add a cell of text."""
+        text: list[str] = []
+        for part in [*parse(source.split("\n")), ""]:
+            if isinstance(part, str) and part and not part.startswith("#"):
+                text.append(part)
+                continue
+            if text:
+                self.say("\n".join(text))
+                text = []
+            if isinstance(part, Directive):
+                if part.name == "figure":
+                    self.figure(part)
+                elif part.name == "admonition":
+                    self.box(part)
+                elif part.name == "exercise":
+                    self.stacks[-1][-1]["html"] += render(f"- {part.title}")
+            elif part:
+                level, title = part.split(" ", 1)
+                self.head(title, len(level))
+
+    def code(self, cell) -> None:
+        """Add a cell of code, and what it printed or drew."""
+        shown = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
+        block = f"<pre class=code><code>{shown}</code></pre>"
+        printed = "".join(o["text"] for o in cell.outputs if o.output_type == "stream")
+        result = f"<pre class=printed>{escape(printed)}</pre>" if printed else ""
+        lines = cell.source.count("\n") + printed.count("\n") + 2
+        hidden = "hide-output" in cell.metadata.get("tags", [])
+        if result and not hidden and lines <= LINES:
+            self.add(block + result, "code")
+        else:
+            self.add(block, "code")
+            if result:
+                self.add(result, "code")
+        for output in cell.outputs:
+            self.output(output.get("data", {}), cell.metadata.get("mystnb", {}))
+
+    def output(self, data: dict, shown: dict) -> None:
+        """Show a figure that a cell drew, or say where an explorer is."""
+        alt = shown.get("image", {}).get("alt", "")
+        caption = shown.get("figure", {}).get("caption", "")
+        if "image/svg+xml" in data:
+            self.picture("svg+xml", data["image/svg+xml"].encode(), alt, caption)
+        elif "image/png" in data:
+            self.picture("png", base64.b64decode(data["image/png"]), alt, caption)
+        elif "text/html" in data:
+            place = f"../notebooks/{self.chapter}.html#{make_id(self.section)}"
+            self.add(f'<p>Something to move: <a href="{place}">open it on the site</a>.</p>', "go")
+
+    def html(self) -> str:
+        """Return all stacks as HTML."""
+        return "\n".join(
+            "<section>" + "\n".join(map(slide_html, stack)) + "</section>" for stack in self.stacks
+        )
+
+
+def slide_html(slide: dict) -> str:
+    """Return a slide as HTML."""
+    notes = f"<aside class=notes>{render(slide['notes'])}</aside>" if slide["notes"] else ""
+    return f'<section class="{slide["kind"] or "text"}">{slide["html"]}{notes}</section>'
+
+
+def deck(path: Path, number: int) -> str:
+    """Return the deck of a chapter as a page."""
+    notebook = nbformat.read(path, as_version=4)
+    sections = {section["title"]: section for section in guide.read(number)["section"]}
+    slides = Deck(path.stem, sections)
+    for cell in notebook.cells:
+        if cell.metadata.get("slideshow", {}).get("slide_type") == "skip":
+            continue
+        slides.markdown(cell.source) if cell.cell_type == "markdown" else slides.code(cell)
+    title = re.search(r"^# (.+)$", notebook.cells[0].source, re.M)[1]
+    style = HtmlFormatter(style="friendly").get_style_defs(".code")
+    return TEMPLATE.format(title=escape(title), pygments=style, slides=slides.html())
+
+
+def main(out: Path) -> int:
+    """Write the decks of all chapters into a folder of the site."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb")), 1):
+        (out / f"{path.stem}.html").write_text(deck(path, number), "utf8")
+    print(f"written: slides of the chapters, in {out}")
+    return 0

@@ -1,0 +1,47 @@
+"""Draw the chapters' diagrams as PNG, too: not all that opens a notebook shows SVG in its text.
+
+    python tools/render/draw_png.py
+
+Chromium draws them. Each PNG holds the SHA-256 of its SVG, so that a test sees when one is old.
+"""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+FIGURES = ROOT / "book" / "figures"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def in_chapters() -> list[Path]:
+    """Return the diagrams that the chapters show."""
+    text = "".join(path.read_text("utf8") for path in (ROOT / "notebooks").glob("*.ipynb"))
+    return [FIGURES / name for name in sorted(set(re.findall(r"figures/([\w-]+\.svg)", text)))]
+
+
+def main() -> None:
+    """Draw all of them at twice their size."""
+    path = next(filter(None, map(shutil.which, BROWSERS)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        page = browser.new_page(device_scale_factor=2)
+        for figure in in_chapters():
+            page.goto(figure.as_uri())
+            drawn = figure.with_suffix(".png")
+            page.locator("svg").screenshot(path=drawn)
+            info = PngInfo()
+            info.add_text("source", hashlib.sha256(figure.read_bytes()).hexdigest())
+            with Image.open(drawn) as image:
+                image.quantize(64).save(drawn, pnginfo=info, optimize=True)
+            print(f"{drawn.name}: {drawn.stat().st_size / 1000:.0f} kB")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
