@@ -14,8 +14,8 @@ from sphinx.util.docutils import SphinxDirective
 FOLDER = Path(__file__).parent / "guide"
 PARTS = {
     "aim": "Aim",
-    "board": "At the board",
     "predict": "Prediction to collect",
+    "board": "At the board",
     "wrong": "What goes wrong",
     "projector": "With only a projector",
 }
@@ -28,8 +28,7 @@ def read(number: int) -> dict:
 
 def as_markdown(chapter: dict) -> list[str]:
     """Return a chapter of the guide as MyST: a heading a section, a definition a part of it."""
-    minutes = sum(section["minutes"] for section in chapter["section"])
-    lines = [f"*{minutes} minutes in all.*", ""]
+    lines = []
     for section in chapter["section"]:
         lines += [f"### {section['title']}", "", f"*{section['minutes']} minutes*", ""]
         for key, name in PARTS.items():

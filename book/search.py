@@ -5,6 +5,7 @@ the text of every section into a script, which also loads from a folder, for Min
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,8 @@ Part = nodes.section | addnodes.desc | nodes.definition_list_item
 def parts_of(doctree: nodes.document) -> Iterator[tuple[str, str, Part]]:
     """Yield anchor, title and node of each section, each function and each term."""
     for section in doctree.findall(nodes.section):
-        yield section["ids"][0], section[0].astext(), section
+        if isinstance(section[0], nodes.title):  # a box of an exercise has none
+            yield section["ids"][0], section[0].astext(), section
     for function in doctree.findall(addnodes.desc):
         if ids := function[0].get("ids"):
             yield ids[0], ids[0].removeprefix("helpers."), function
@@ -45,7 +47,7 @@ def collect(app: Sphinx, page: str, template: str, context: dict, doctree) -> No
     if doctree is None:
         return
     found = app.env.__dict__.setdefault("search_parts", {})
-    title = context["title"]
+    title = re.sub(r"<[^>]+>", "", context["title"])
     found[page] = [
         {"page": title, "url": f"{page}.html#{anchor}", "title": name,
          "text": " ".join(text_of(part).split())}

@@ -185,7 +185,7 @@ def test_a_slide_shows_the_first_sentence_and_notes_the_rest():
     assert title["html"] == "<h1>Title</h1><p>One idea, e.g. <code>a. b</code>.</p>\n"
     assert title["notes"].strip() == "One idea, e.g. `a. b`. Two."
     assert "<li>a.</li>\n<li>b.</li>" in part["html"] and "More" not in part["html"]
-    assert part["notes"].startswith("**4 minutes.** Aim.\n\nDraw.")
+    assert part["notes"].startswith("**4 minutes.** Aim.\n\n**At the board.** Draw.")
 
 
 def test_a_predicted_output_comes_on_the_next_slide():
@@ -194,9 +194,10 @@ def test_a_predicted_output_comes_on_the_next_slide():
     output = nbformat.v4.new_output("stream", text="42\n")
     cell = nbformat.v4.new_code_cell("6 * 7", outputs=[output], metadata={"tags": ["hide-output"]})
     deck.code(cell)
-    assert ["42" in slide["html"] for slide in deck.stacks[0]] == [False, False, True]
+    assert ["42" in slide["html"] for slide in deck.stacks[0]] == [False, True]
     cell.metadata.tags = []
     deck.code(cell)
+    assert len(deck.stacks[0]) == 3
     assert "42" in deck.stacks[0][-1]["html"] and "class=code" in deck.stacks[0][-1]["html"]
 
 

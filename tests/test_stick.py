@@ -132,7 +132,7 @@ def test_it_installs_from_an_odd_path_to_an_odd_path_with_no_network(small, tmp_
     for name in ("requirements.lock", "pyproject.toml"):
         assert stamp.stat().st_mtime >= (target / name).stat().st_mtime
     assert not (target / install.UNFINISHED).exists()
-    assert {path.name for path in tmp_path.iterdir()} == {small.name, "my course, größer"}
+    assert [path.name for path in target.parent.iterdir()] == ["here"]  # nothing left beside it
 
 
 @needs_sh
@@ -451,4 +451,4 @@ def test_from_a_server_too_and_from_where_it_stopped(small, tmp_path, monkeypatc
         with pytest.raises(SystemExit, match="is damaged"):
             install.verify(there, install.needed(sums), sums)
     with pytest.raises(SystemExit, match="goes on where it was"):
-        install.fetch(address, there)
+        install.fetch("http://127.0.0.1:9", there)

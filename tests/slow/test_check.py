@@ -9,10 +9,10 @@ import nbformat
 import pytest
 import student
 
+CHECK = re.compile(r"^check_\w+\(.*\)$", re.M)
 MORE = {  # solutions that give their check the answer and bind no name
     "ex-theory-1": "share = small / large",
     "ex-loops-1": "shows_shuffled_labels, shows_large_weights = False, True",
-    "ex-cifar-3": "case_a, case_b = 2, 62",
     "ex-finetune-2": "whole, resumed = run(2), run(2, checkpoint=checkpoint, resume=checkpoint)",
 }
 PATHS = sorted(exercises.NOTEBOOKS.glob("*.ipynb"))
@@ -23,10 +23,12 @@ def solutions(path):
     found, label = {}, None
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == "code" and label:
-            found[label] = "\n".join([cell.source, MORE.get(label, "")])
+            found[label] = CHECK.sub("", cell.source) + "\n" + MORE.get(label, "")
         elif cell.cell_type == "markdown":
             started = re.findall(r"\{solution-start\} (\S+)", cell.source)
             label = started[-1] if started else None
+    if "ex-cifar-3" in found:  # where the solution is a check
+        found["ex-cifar-3"] = "case_a, case_b = 2, 62"
     return found
 
 
@@ -35,11 +37,10 @@ def test_the_solutions_pass(path, tmp_path):
     copy, answers = student.student_copy(path), solutions(path)
     for cell in copy.cells:
         cell.source = answers.get(cell.metadata.get("exercise"), cell.source)
-    for name in ("anna", "ben"):
-        (tmp_path / "all" / name).mkdir(parents=True)
-        nbformat.write(copy, tmp_path / "all" / name / path.name)
+    (tmp_path / "all" / "anna").mkdir(parents=True)
+    nbformat.write(copy, tmp_path / "all" / "anna" / path.name)
     assert check.main(tmp_path / "all", tmp_path / "table.csv", 300, 6000) == 0
     with (tmp_path / "table.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     checked = [row for row in rows if row["result"] != "open"]
-    assert [row["result"] for row in checked] == ["passed"] * 2 * len(answers), checked
+    assert [row["result"] for row in checked] == ["passed"] * len(answers), checked

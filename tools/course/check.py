@@ -26,10 +26,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import exercises
+import kernels
 from exercises import PROMPT, Chapter, Exercise
 from hand_ins import HandIn, answers_in, find
 from kernels import BROKEN, Kernel, Reply, fresh_kernel
@@ -157,7 +160,8 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
     """
     import builtins
 
-    names_now, builtins_now, restore = dict(names), dict(vars(builtins)), vars(builtins).update
+    names_now, builtins_now = dict(names), dict(builtins.__dict__)
+    restore = builtins.__dict__.update
 
     def judge(check, bound, nonce):
         restore(builtins_now)
@@ -195,7 +199,7 @@ def run_answer(
         number = result = note = ""
     seconds = time.monotonic() - start
     if number != nonce:
-        return Result("error", f"its check gave no result: {reply.text}", seconds)
+        return Result("crashed", f"the check gave no result: {reply.text}", seconds)
     return Result(result, errors[0] if errors and result == "error" else note, seconds)
 
 
@@ -207,20 +211,20 @@ def broken(reply: Reply, start: float, limits: Limits) -> Result:
 
 def rows_of(
     hand_ins: list[HandIn], chapters: list[Chapter], limits: Limits, features: Path
-) -> Iterator[list[str]]:
-    """Give the rows of a student: what can't be read, then the exercises of all chapters."""
+) -> list[list[str]]:
+    """Return the rows of a student: what can't be read, then the exercises of all chapters."""
     student = hand_ins[0].student
-    problems = [each for each in hand_ins if each.problem]
-    for each in problems[:MOST_PROBLEMS]:
-        yield row(student, "", Result("unreadable", f"{each.path.name}: {each.problem}"))
-    if more := len(problems[MOST_PROBLEMS:]):
-        yield row(student, "", Result("unreadable", f"{more} more files"))
+    problems = [f"{each.path.name}: {each.problem}" for each in hand_ins if each.problem]
+    if len(problems) > MOST_PROBLEMS:
+        problems[MOST_PROBLEMS:] = [f"{len(problems) - MOST_PROBLEMS} more files"]
+    rows = [row(student, "", Result("unreadable", problem)) for problem in problems]
     newest: dict[str, HandIn] = {}
-    readable = [each for each in hand_ins if each.chapter]
-    for each in sorted(readable, key=lambda each: each.path.stat().st_mtime):
+    for each in sorted(hand_ins, key=lambda each: each.path.lstat().st_mtime):
+        if each.chapter is None:
+            continue
         if older := newest.get(each.chapter.stem):
             note = f"{older.path.name}: there is a newer notebook of this chapter"
-            yield row(student, each.chapter.stem, Result("left out", note))
+            rows.append(row(student, each.chapter.stem, Result("left out", note)))
         newest[each.chapter.stem] = each
     for chapter in chapters:
         results = {}
@@ -229,7 +233,8 @@ def rows_of(
             results = check_chapter(chapter, answers, limits, features)
         for exercise in chapter.exercises:
             result = results.get(exercise.label, Result("missing", "no notebook of this chapter"))
-            yield row(student, chapter.stem, result, exercise)
+            rows.append(row(student, chapter.stem, result, exercise))
+    return rows
 
 
 def row(student: str, chapter: str, result: Result, exercise: Exercise | None = None) -> list[str]:
@@ -290,11 +295,31 @@ def main(
     chapters = [each for each in chapters if only or each.stem in seen]
     rows: list[list[str]] = []
     write_table(table, rows)
-    with tempfile.TemporaryDirectory(prefix="course-features-") as features:
-        for student, found in students.items():
-            start = time.monotonic()
-            rows += rows_of(found, chapters, Limits(seconds, memory_mb), Path(features))
+    try:
+        for found in in_parallel(list(students.values()), chapters, Limits(seconds, memory_mb)):
+            rows += found
             write_table(table, rows)
-            print(f"{safe(student)}: {time.monotonic() - start:.0f} s", flush=True)
+            print(f"{len({row[0] for row in rows})} of {len(students)}: {rows[-1][0]}", flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped. {table} has those who are named above.", file=sys.stderr)
+        return 1
     print(f"{summary(rows)}\nThe table is in {table}.")
     return 0
+
+
+def in_parallel(
+    students: list[list[HandIn]], chapters: list[Chapter], limits: Limits
+) -> Iterator[list[list[str]]]:
+    """Give the rows of each student; check one on each processor, on up to four."""
+    kernels.STOP.clear()
+    with (
+        tempfile.TemporaryDirectory(prefix="course-features-") as features,
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        check = partial(rows_of, chapters=chapters, limits=limits, features=Path(features))
+        try:
+            yield from pool.map(check, students)
+        except BaseException:  # such as Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.STOP.set()
+            raise

@@ -19,6 +19,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ import psutil
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 KEPT = {
     "PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
@@ -59,6 +61,8 @@ def set_limits():
 set_limits()
 """
 BROKEN = {"timeout", "memory", "crashed"}
+STOP = threading.Event()  # set: all kernels end at once
+STARTING = threading.Lock()  # or else two kernels may choose the same port
 
 
 class Reply(NamedTuple):
@@ -78,7 +82,7 @@ class Kernel:
         """Take a kernel that `manager` has started."""
         self.manager, self.client = manager, manager.client()
         self.folder, self.memory_mb = folder, memory_mb
-        assert manager.provisioner is not None
+        assert isinstance(manager.provisioner, LocalProvisioner)
         self.process = psutil.Process(manager.provisioner.pid)
 
     def run(self, code: str, seconds: float) -> Reply:
@@ -87,6 +91,8 @@ class Kernel:
         end, look, value, error = time.monotonic() + seconds, 0.0, "", ""
         while True:
             now = time.monotonic()
+            if STOP.is_set():
+                raise RuntimeError("stopped before it was run")
             if now > look:
                 if not self.manager.is_alive():
                     return Reply("crashed", "the kernel has died")
@@ -146,10 +152,11 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
     )
     manager.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
     try:
-        manager.start_kernel(
-            env=environment(folder) | {MARK: mark}, cwd=str(folder / "work"),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with STARTING:
+            manager.start_kernel(
+                env=environment(folder) | {MARK: mark}, cwd=str(folder / "work"),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
         kernel = Kernel(manager, folder, memory_mb)
         try:
             kernel.client.start_channels()
@@ -167,12 +174,10 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
 def environment(folder: Path) -> dict[str, str]:
     """Return the environment of a kernel that lives in `folder`."""
     kept = {name: os.environ[name] for name in KEPT & os.environ.keys()}
-    home, tmp = str(folder / "home"), str(folder / "tmp")
-    places = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), home)
-    places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), tmp)
-    places["TRANSFER_LEARNING_CACHE"] = str(folder / "features")
-    places["TRANSFER_LEARNING_DATA"] = str(folder / "home")
-    return kept | SETTINGS | places
+    places = {"TRANSFER_LEARNING_CACHE": "features", "TRANSFER_LEARNING_DATA": "home"}
+    places |= dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), "home")
+    places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), "tmp")
+    return kept | SETTINGS | {name: str(folder / place) for name, place in places.items()}
 
 
 def kill_marked(mark: str) -> None:

@@ -155,7 +155,7 @@ def main(site: Path, out: Path) -> int:
         try:
             for _ in range(2):  # the second time with the numbers that the first one gave
                 path.write_text(compose(site, numbers), "utf8")
-                page.goto(path.as_uri())
+                page.goto(path.resolve().as_uri())
                 page.emulate_media(media="print", color_scheme="light")
                 page.pdf(path=aside, prefer_css_page_size=True, print_background=True,
                          outline=True, tagged=True)  # fmt: skip

@@ -115,7 +115,7 @@ def plain_link(match: re.Match, address: Address, attachments: dict) -> str:
         return f"![{text}](attachment:{attach(path, attachments)})"
     if urlsplit(target).scheme or path.endswith(".ipynb"):
         return match[0]
-    if not path.startswith("../book/") or not address.site:
+    if not (path.startswith("../book/") and path.endswith(".md") and address.site):
         return text
     page = path.removeprefix("../").removesuffix(".md") + ".html"
     return f"[{text}]({address.site}{page}{'#' + fragment if fragment else ''})"

@@ -24,7 +24,9 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 MOST_LEADS = 3  # first sentences on a slide
-LINES = 22  # of code with its output on one slide
+SHORT = 60  # characters: a shorter sentence does not stand alone
+ROOM = 590  # pixels of a slide's height for code and what it printed
+LINE = 44  # pixels of a line of text
 SENTENCE = re.compile(r"^.*?[.?!:](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
 TEMPLATE = """\
 <!DOCTYPE html>
@@ -66,6 +68,8 @@ def site_link(match: re.Match) -> str:
     picture, text, target = match.groups()
     if picture or "://" in target or target.startswith("#"):
         return match[0]
+    if not re.search(r"[.](md|ipynb)(#|$)", target):  # a file of the repository
+        return text
     path = target.removeprefix("../") if target.startswith("../") else f"notebooks/{target}"
     return f"[{text}](../{re.sub(r'[.](md|ipynb)(?=#|$)', '.html', path)})"
 
@@ -85,15 +89,37 @@ def lead_of_item(item: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence, but never half a pair of signs around a word."""
+    """Return the first sentence, and the next after a short one; no half pair of signs."""
     found = SENTENCE.match(text)
     sentence = found[0] if found else text
-    while found and any(sentence.count(sign) % 2 for sign in ("`", "$", "**")):
+    pairs = ("`", "$", "**")
+    while found and (len(sentence) < SHORT or any(sentence.count(sign) % 2 for sign in pairs)):
         rest = SENTENCE.match(text[len(sentence) :].lstrip())
         if not rest:
             return text
         sentence = text[: text.index(rest[0], len(sentence)) + len(rest[0])]
     return sentence
+
+
+def split_table(text: str) -> tuple[str, str]:
+    """Split a box into its table with the note below it, and the rest; no table: nothing, all."""
+    found = re.match(r"(?:\|[^\n]*\n)+(?:\n\*[^\n]*\*(?=\n|$))?", text.strip() + "\n")
+    return (found[0].strip(), text.strip()[found.end() :].strip()) if found else ("", text)
+
+
+def dense(text: str) -> str:
+    """Return the class for a text that needs small letters."""
+    return " dense" if text.count("\n|") > 11 or len(text) > 900 else ""
+
+
+def preformatted(kind: str, text: str) -> tuple[str, float]:
+    """Return code, or what it printed, as large as a slide can hold it, and its height."""
+    lines = text.rstrip("\n").split("\n")
+    size = min(24, 1100 / (0.62 * max(map(len, lines))), (ROOM - 50) / (1.4 * len(lines)))
+    colored = HtmlFormatter(nowrap=True)
+    shown = highlight(text, PythonLexer(), colored) if kind == "code" else escape(text)
+    block = f'<pre class={kind} style="font-size: {size:.1f}px"><code>{shown}</code></pre>'
+    return block, 1.4 * size * len(lines) + 40
 
 
 class Deck:
@@ -106,9 +132,14 @@ class Deck:
         self.section, self.leads = "", 0
 
     def add(self, html: str, kind: str = "", notes: str = "") -> None:
-        """Add a slide to the present stack, under its heading."""
-        heading = f"<p class=where>{escape(self.section)}</p>" if self.stacks[-1] else ""
-        self.stacks[-1].append({"html": heading + html, "kind": kind, "notes": notes})
+        """Add a slide to the present stack, or fill the one that has only a heading."""
+        stack = self.stacks[-1]
+        if stack and stack[-1]["kind"] == "heading":
+            stack[-1]["html"] += html
+            stack[-1]["kind"] = kind or "text"
+        else:
+            where = f"<p class=where>{escape(self.section)}</p>" if stack else ""
+            stack.append({"html": where + html, "kind": kind, "notes": notes})
         self.leads = 0
 
     def head(self, title: str, level: int) -> None:
@@ -118,14 +149,18 @@ class Deck:
         told = self.guide.get(title, {})
         notes = ""
         if told:
-            notes = f"**{told['minutes']} minutes.** {told['aim']}\n\n{told['board']}"
-            if "predict" in told:
-                notes += f"\n\n**Prediction.** {told['predict']}"
-        self.add(f"<h{level}>{render(title)[3:-5]}</h{level}>", notes=notes)
+            notes = f"**{told['minutes']} minutes.** {told['aim']}"
+            for part, name in list(guide.PARTS.items())[1:]:
+                if part in told:
+                    notes += f"\n\n**{name}.** {told[part]}"
+        self.add(f"<h{level}>{render(title)[3:-5]}</h{level}>", "heading", notes)
 
     def say(self, paragraph: str) -> None:
         """Show the first sentence of a paragraph on the present slide, and note all of it."""
-        if self.leads >= MOST_LEADS or self.stacks[-1][-1]["kind"] not in ("", "text"):
+        if paragraph.startswith("|"):
+            self.add(render(paragraph), "saw" + dense(paragraph))
+            return
+        if self.leads >= MOST_LEADS or self.stacks[-1][-1]["kind"] != "text":
             self.add("", "text")
         slide = self.stacks[-1][-1]
         slide["html"] += render(lead(paragraph))
@@ -138,8 +173,12 @@ class Deck:
         title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
         if kind == "chapter-box":
             self.stacks[-1][-1]["html"] += render(text)
+            self.leads = MOST_LEADS
         else:
-            self.add(title + render(text), kind)
+            table, rest = split_table(text)
+            self.add(title + render(table or rest), kind + dense(table or rest))
+            if table and rest:
+                self.add(title + render(rest), kind + dense(rest))
 
     def figure(self, figure: Directive) -> None:
         """Show a figure of the book."""
@@ -170,24 +209,27 @@ class Deck:
                     self.box(part)
                 elif part.name == "exercise":
                     self.stacks[-1][-1]["html"] += render(f"- {part.title}")
+                    self.stacks[-1][-1]["kind"] = "text"
             elif part:
                 level, title = part.split(" ", 1)
                 self.head(title, len(level))
 
     def code(self, cell) -> None:
         """Add a cell of code, and what it printed or drew."""
-        shown = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
-        block = f"<pre class=code><code>{shown}</code></pre>"
         printed = "".join(o["text"] for o in cell.outputs if o.output_type == "stream")
-        result = f"<pre class=printed>{escape(printed)}</pre>" if printed else ""
-        lines = cell.source.count("\n") + printed.count("\n") + 2
-        hidden = "hide-output" in cell.metadata.get("tags", [])
-        if result and not hidden and lines <= LINES:
-            self.add(block + result, "code")
+        block, height = preformatted("code", cell.source)
+        result, more = preformatted("printed", printed) if printed else ("", 0)
+        if "hide-output" not in cell.metadata.get("tags", []) and height + more < ROOM:
+            block, height, result = block + result, height + more, ""
+        slide = self.stacks[-1][-1]
+        text = 2 * LINE * self.leads + (2 * LINE if "<h" in slide["html"] else LINE)
+        if slide["kind"] == "text" and text + height < ROOM:
+            slide["html"] += block
+            slide["kind"] = "code"
         else:
             self.add(block, "code")
-            if result:
-                self.add(result, "code")
+        if result:
+            self.add(result, "code")
         for output in cell.outputs:
             self.output(output.get("data", {}), cell.metadata.get("mystnb", {}))
 
@@ -226,7 +268,7 @@ def deck(path: Path, number: int) -> str:
             continue
         slides.markdown(cell.source) if cell.cell_type == "markdown" else slides.code(cell)
     title = re.search(r"^# (.+)$", notebook.cells[0].source, re.M)[1]
-    style = HtmlFormatter(style="friendly").get_style_defs(".code")
+    style = HtmlFormatter(style="friendly").get_style_defs("pre.code")
     return TEMPLATE.format(title=escape(title), pygments=style, slides=slides.html())
 
 

@@ -120,6 +120,8 @@ def sha256_of(path: Path) -> str:
 
 def manifest(platform: str, python: str) -> str:
     """List the wheels that `bring` would download, as in SHA256SUMS; ask for their names only."""
+    if platform == "linux-cpu":
+        raise ValueError("linux-cpu has no list: PyTorch without CUDA is not in the lock")
     lines, found = locked(platform, python), {}
     with tempfile.TemporaryDirectory() as aside:
         pins, report = Path(aside, "pins.txt"), Path(aside, "report.json")

@@ -17,8 +17,16 @@
       button.setAttribute("aria-label", button.parentElement.textContent.trim());
     }
   }
+
+  // The column with the logo and the list of pages is a part of the page that has a name.
+  function nameSidebar() {
+    const sidebar = document.getElementById("pst-primary-sidebar");
+    sidebar?.setAttribute("role", "region");
+    sidebar?.setAttribute("aria-label", "Site");
+  }
   window.addEventListener("load", () => {
     letScroll();
+    nameSidebar();
     nameButtons();
   });
   window.addEventListener("resize", letScroll);

@@ -45,9 +45,10 @@
       return;
     }
     const options = { prefix: (term) => term.length > 2, fuzzy: (term) => (term.length > 5 ? 0.15 : 0) };
-    const all = { ...options, combineWith: "AND", boost: { title: 5 } };
-    let found = search.search(asked, all);
-    if (!found.length) found = search.search(asked, { ...options, boost: { title: 5 } });
+    options.boost = { title: 5 };
+    options.boostDocument = (id) => (parts[id].url.startsWith("notebooks/") ? 1.5 : 1);
+    let found = search.search(asked, { ...options, combineWith: "AND" });
+    if (!found.length) found = search.search(asked, options);
     status.textContent = !found.length
       ? `Nothing in the book has “${asked}”.`
       : found.length > MOST ? `The best ${MOST} of ${found.length} places.`
