@@ -7,7 +7,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install book site pdf slides student check test test-slow pictures-check bench lab data serve-data links lock clean
+.PHONY: help install book site pdf slides live student check test test-slow pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
@@ -20,6 +20,7 @@ help:
 	@echo "make site              the site with its archives, slides and PDF, in _build/site"
 	@echo "make pdf               the book as one PDF (needs Chromium or Google Chrome)"
 	@echo "make slides            a deck of slides a chapter, for reveal.js"
+	@echo "make live CHAPTER=02   slides of a chapter whose cells run, in JupyterLab"
 	@echo "make student           copies without solutions and outputs, and the key"
 	@echo "make check STUDENT=folder  run what was handed in; write which exercises pass"
 	@echo "make lab               open the notebooks in JupyterLab"
@@ -106,6 +107,12 @@ pdf: book
 
 slides: book
 	@echo "The slides are part of the site: open $(BUILT)/slides/01_theory.html"
+
+live: CHAPTER ?= 01
+live: $(INSTALLED)
+	$(COURSE) plain _build/live
+	MATPLOTLIBRC=notebooks $(BIN)/jupyter lab --config book/lab/config.py \
+	  --LabApp.default_url=/rise/_build/live/$(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb)))
 
 student: $(INSTALLED)
 	$(COURSE) student _build/student

@@ -180,11 +180,13 @@ def test_a_cell_with_a_heading_starts_a_slide(path):
 
 def test_a_slide_shows_the_first_sentence_and_notes_the_rest():
     deck = slides.Deck("01_theory", {"Part": {"minutes": 4, "aim": "Aim.", "board": "Draw."}})
-    deck.markdown("# Title\n\nOne idea, e.g. `a. b`. Two.\n\n## Part\n\n- a. More.\n- b. More.")
+    first, item = "One idea, e.g. `a. b`, that is long enough to stand by itself.", "b " * 31
+    deck.markdown(f"# Title\n\n{first} Two.\n\n## Part\n\n- a. More.\n- {item}. Rest.")
     (title,), (part,) = deck.stacks
-    assert title["html"] == "<h1>Title</h1><p>One idea, e.g. <code>a. b</code>.</p>\n"
-    assert title["notes"].strip() == "One idea, e.g. `a. b`. Two."
-    assert "<li>a.</li>\n<li>b.</li>" in part["html"] and "More" not in part["html"]
+    assert title["html"].endswith("stand by itself.</p>\n")
+    assert "<code>a. b</code>" in title["html"]
+    assert title["notes"].strip() == f"{first} Two."
+    assert "<li>a. More.</li>\n<li>b b" in part["html"] and "Rest" not in part["html"]
     assert part["notes"].startswith("**4 minutes.** Aim.\n\n**At the board.** Draw.")
 
 

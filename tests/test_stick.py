@@ -349,6 +349,17 @@ def test_called_again_it_adds_another_system_and_takes_off_what_is_old(gathered)
     assert "thesis.txt" not in second
 
 
+def test_what_is_there_and_right_is_not_asked_for_again(gathered, tmp_path, monkeypatch):
+    folder = gathered() / "wheels" / "linux-3.13"
+    digest = wheels.sha256_of(folder / "small-1.0-py3-none-any.whl")
+    locked = {name: f"{name}==1.0 --hash=sha256:{digest}" for name in ("small", "other")}
+    monkeypatch.setattr(wheels, "locked", lambda *_: locked)
+    asked = []
+    monkeypatch.setattr(wheels, "pip", lambda *words: asked.append(Path(words[-3]).read_text()))
+    gathered()
+    assert asked == [locked["other"]]
+
+
 def test_what_is_missing_is_said(gathered, capsys):
     shutil.rmtree(gathered.site)
     (gathered.photographs / "hymenoptera_data.zip").unlink()

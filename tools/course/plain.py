@@ -20,6 +20,7 @@ OPENS = re.compile(r"^(:{3,})\{([\w-]+)\}\s*(.*)$")
 OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 REFERENCE = re.compile(r"^\((ref-[\w-]+)\)=\n(.+)$", re.M)
+NO_SLIDE = {"slideshow": {"slide_type": "skip"}}
 SETUP = """\
 # Brings the course's own package, helpers, where it is missing: on Colab, for example.
 try:
@@ -157,13 +158,15 @@ def solutions_last(cells: list) -> list:
                 title = found[-1]
             if start := part.lstrip().startswith(":::{solution-start}"):
                 inside = True
-            copy = new_markdown_cell(part, id=cell.id if i == 0 else f"{cell.id}-{i}")
+            name = cell.id if i == 0 else f"{cell.id}-{i}"
+            copy = new_markdown_cell(part, id=name, metadata=cell.metadata)
             if start:
                 copy.source = f"### Solution: {title}\n" + part.split("\n:::", 1)[1]
             (moved if inside else kept).append(copy)
             if ":::{solution-end}" in part:
                 inside = False
-    return [*kept, new_markdown_cell("## Solutions", id="solutions"), *moved] if moved else kept
+    heading = new_markdown_cell("## Solutions", id="solutions", metadata=NO_SLIDE)
+    return [*kept, heading, *moved] if moved else kept
 
 
 def references(text: str) -> str:
@@ -186,7 +189,8 @@ def plain_code(cell) -> list:
     caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption")
     predicted = "hide-output" in cell.metadata.get("tags", [])  # nothing to read before the guess
     cell.outputs = [] if predicted else [plain_output(output) for output in cell.outputs]
-    cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+    kept = cell.metadata.keys() & {"slideshow", "tags"}
+    cell.metadata = {key: cell.metadata[key] for key in sorted(kept)}
     below = [new_markdown_cell(f"*{caption}*", id=f"{cell.id}-caption")] if caption else []
     return [cell, *below]
 
@@ -211,10 +215,11 @@ def plain_notebook(path: Path, notebook=None, address: Address | None = None):
         if attachments:
             cell.attachments = attachments
         cells += [cell] if cell.source else []
-    setup = new_code_cell(SETUP.format(package=address.package), id="setup")
+    setup = new_code_cell(SETUP.format(package=address.package), id="setup", metadata=NO_SLIDE)
     cells.insert(1, setup)
     if cited:
-        cells.append(new_markdown_cell(f"## References\n\n{cited}", id="references"))
+        text = f"## References\n\n{cited}"
+        cells.append(new_markdown_cell(text, id="references", metadata=NO_SLIDE))
     notebook.cells = cells
     notebook.metadata["course"] = {"chapter": path.stem}
     return notebook

@@ -36,7 +36,7 @@ ON_MACOS = {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "p
 ON_WINDOWS = {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt",
               "platform_machine": "AMD64"}  # fmt: skip
 SYSTEMS = {
-    "linux": System(LINUX, ON_LINUX, 3.5),
+    "linux": System(LINUX, ON_LINUX, 3.4),
     "linux-cpu": System(LINUX, ON_LINUX, 0.7),
     "macos": System(["macosx_14_0_arm64"], ON_MACOS, 0.5),
     "windows": System(["win_amd64"], ON_WINDOWS, 0.6),
@@ -83,7 +83,9 @@ def bring(folder: Path, platform: str, python: str) -> None:
     lines, torch = locked(platform, python), {}
     if platform == "linux-cpu":
         torch = {name: lines.pop(name).split()[0] for name in ("torch", "torchvision")}
-    download(folder, platform, python, list(lines.values()), "--require-hashes")
+    there = {pin_of(path): f"--hash=sha256:{sha256_of(path)}" for path in folder.glob("*.whl")}
+    missing = [line for line in lines.values() if there.get(line.split()[0]) not in line.split()]
+    download(folder, platform, python, missing, "--require-hashes")
     if torch:
         download(folder, platform, python, list(torch.values()), "--index-url", WITHOUT_CUDA)
         hashes = {pin_of(path): sha256_of(path) for path in folder.glob("torch*.whl")}
