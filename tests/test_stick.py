@@ -291,12 +291,15 @@ def gathered(tmp_path, monkeypatch):
     stand_ins.write(site / "index.html", "the site")
     stand_ins.write(site / "slides" / "01.html", "slides")
     stand_ins.known_by(stand_ins.make_archives(photographs), monkeypatch.setattr)
-    monkeypatch.setattr(wheels, "locked", lambda *_: {"small": "small==1.0 --hash=sha256:0"})
+    make_wheel(tmp_path / "small-1.0-py3-none-any.whl")
+    digest = wheels.sha256_of(tmp_path / "small-1.0-py3-none-any.whl")
+    lines = {"small": f"small==1.0 --hash=sha256:0 --hash=sha256:{digest}"}
+    monkeypatch.setattr(wheels, "locked", lambda *_: lines)
     asked = []
 
     def pip(command, platform, python, *arguments):
         asked.append((command, platform, python))
-        make_wheel(Path(arguments[-1]) / "small-1.0-py3-none-any.whl")
+        shutil.copy(tmp_path / "small-1.0-py3-none-any.whl", arguments[-1])
 
     monkeypatch.setattr(wheels, "pip", pip)
 
@@ -338,10 +341,10 @@ def test_called_again_it_adds_another_system_and_takes_off_what_is_old(gathered)
     make_wheel(out / "wheels" / "linux-3.13" / "old-1.0-py3-none-any.whl")
     shutil.rmtree(gathered.site / "slides")
     (out / "thesis.txt").write_text("the teacher's")
-    gathered("windows", "3.12")
     gathered()
+    gathered("windows", "3.12")
     second = install.read_sums(out)
-    assert gathered.asked[1:] == [("download", "windows", "3.12"), ("download", "linux", "3.13")]
+    assert gathered.asked[1:] == [("download", "windows", "3.12")]  # the other one is there
     assert "wheels/windows-3.12/small-1.0-py3-none-any.whl" in second
     gone = {"site/slides/01.html"}
     assert {name for name in first if name not in second} == gone
@@ -349,15 +352,25 @@ def test_called_again_it_adds_another_system_and_takes_off_what_is_old(gathered)
     assert "thesis.txt" not in second
 
 
-def test_what_is_there_and_right_is_not_asked_for_again(gathered, tmp_path, monkeypatch):
-    folder = gathered() / "wheels" / "linux-3.13"
-    digest = wheels.sha256_of(folder / "small-1.0-py3-none-any.whl")
-    locked = {name: f"{name}==1.0 --hash=sha256:{digest}" for name in ("small", "other")}
-    monkeypatch.setattr(wheels, "locked", lambda *_: locked)
-    asked = []
-    monkeypatch.setattr(wheels, "pip", lambda *words: asked.append(Path(words[-3]).read_text()))
+def test_packages_that_are_not_complete_or_damaged_do_not_come_on_the_stick_unseen(
+    gathered, tmp_path, monkeypatch, capsys
+):
+    def interrupted(*_):
+        raise subprocess.CalledProcessError(1, "pip")
+
+    out = gathered()
+    stand_ins.write(out / "wheels" / "windows-3.13" / "other-1.0-py3-none-any.whl", "half of it")
+    with monkeypatch.context() as patch:
+        patch.setattr(wheels, "pip", interrupted)
+        assert stick.main(out, "windows", "3.13", gathered.site, gathered.photographs) == 1
+    assert "Call this again" in capsys.readouterr().err
+    assert not [name for name in install.read_sums(gathered()) if "windows" in name]
+    wheel = out / "wheels" / "linux-3.13" / "small-1.0-py3-none-any.whl"
+    wheel.write_bytes(wheel.read_bytes()[:-1])
+    assert stick.main(out, "macos", "3.13", gathered.site, gathered.photographs) == 1
+    assert "call this for linux and Python 3.13 again" in capsys.readouterr().err
     gathered()
-    assert asked == [locked["other"]]
+    assert install.read_sums(out)
 
 
 def test_what_is_missing_is_said(gathered, capsys):

@@ -424,6 +424,16 @@ def test_answers_share_a_kernel_as_in_the_notebook(hand_in, checked):
     assert results(checked()) == ALL_PASS
 
 
+def test_the_check_in_an_answers_cell_does_not_run_twice():
+    exercise = exercises.Exercise("ex-tiny-1", "", "", CHECKED["ex-tiny-1"])
+    answer = "\n\n" + CHECKED["ex-tiny-1"].replace("...  # your answer", "6\n%time 7")
+    assert "\n    check_total(total)" in answer
+    left = check.without_check(answer + "\nafter = 8", exercise)
+    assert "\n    check_total(total)" not in left and "if total is not" not in left
+    assert "def check_total" in left and "total = 6" in left and left.endswith("after = 8")
+    assert check.without_check("total = (", exercise) == "total = ("
+
+
 def test_an_answer_that_broke_its_kernel_is_not_there_for_the_others(hand_in, checked):
     hand_in(RIGHT | {"ex-tiny-1": "total = 6\nimport os\nos._exit(0)", "ex-tiny-3": (
         "first, second = total - 5, 2")})  # fmt: skip
@@ -435,14 +445,16 @@ def without(*ids):
     return lambda cells: [cell for cell in cells if cell.id not in ids]
 
 
-def without_ids(cells):
+def without_ids_and_texts(cells):
+    cells = [cell for cell in cells if cell.metadata]
     for cell in cells:
         del cell["id"]
     return cells
 
 
 def without_ids_and_metadata(cells):
-    for cell in without_ids(cells):
+    for cell in cells:
+        del cell["id"]
         cell.metadata = {}
     return cells
 
@@ -470,7 +482,7 @@ def in_two_cells(cells):
         (without("text-1"), {}),
         (without("cell-00", "cell-01", "cell-02", "cell-03"), {}),
         (lambda cells: cells[::-1], {}),
-        (without_ids, {}),
+        (without_ids_and_texts, {}),
         (without_ids_and_metadata, {}),
         (with_another_lesson, {}),
         (in_two_cells, {}),
@@ -612,10 +624,13 @@ def test_stopped_it_leaves_a_table_and_no_kernel(hand_in, checked, tiny, tmp_pat
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout.readline() == "1 of 4: anna\n"
-        while not with_sign(sign):
-            time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 1
+        try:
+            while not with_sign(sign):
+                time.sleep(0.1)
+            running.send_signal(signal.SIGINT)
+            assert running.wait(20) == 1
+        finally:
+            running.kill()
     assert "anna,07_tiny,ex-tiny-1,The sum?,passed" in table.read_text("utf-8-sig")
     assert with_sign(sign) == []
 

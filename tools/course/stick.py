@@ -82,7 +82,7 @@ def gather(out: Path, platform: str, python: str, site: Path, photographs: Path)
     wheels.bring(folder, platform, python)
     text = string.Template((ON_STICK / README).read_text("utf8"))
     (out / README).write_text(text.substitute(contents=contents(out, missing)), "utf8")
-    sums = [f"{wheels.sha256_of(path)}  {path.relative_to(out).as_posix()}\n" for path in ours(out)]
+    sums = [f"{checked_hash(path)}  {path.relative_to(out).as_posix()}\n" for path in ours(out)]
     (out / SUMS).write_text("".join(sums), "utf8", newline="\n")
     print("\n".join([f"The stick is in {out}: {size_of(out) / 1e9:.1f} GB.", *missing]))
 
@@ -146,20 +146,34 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
     return missing
 
 
+def finished(out: Path) -> list[Path]:
+    """List the folders of wheels that are complete."""
+    return sorted(path.parent for path in out.glob(f"wheels/*/{wheels.LISTED}"))
+
+
 def ours(out: Path) -> Iterator[Path]:
     """Yield the files of a stick, but for their list, in the order of their names."""
     names = [COURSE, *(path.name for path in ON_STICK.iterdir())]
     names += [known.archive for known in sources.SOURCES.values()]
     found = [out / name for name in names]
-    found += [path for folder in ("site", "wheels") for path in (out / folder).rglob("*")]
+    found += [path for folder in (out / "site", *finished(out)) for path in folder.rglob("*")]
     yield from sorted(path for path in found if path.is_file())
+
+
+def checked_hash(path: Path) -> str:
+    """Return the SHA-256 of a file; raise ValueError for a wheel that has changed since it came."""
+    digest = wheels.sha256_of(path)
+    if path.suffix == ".whl" and digest not in (path.parent / wheels.LISTED).read_text("utf8"):
+        platform, _, python = path.parent.name.rpartition("-")
+        raise ValueError(f"{path} is damaged: call this for {platform} and Python {python} again")
+    return digest
 
 
 def contents(out: Path, missing: list[str]) -> str:
     """Say in lines what is on a stick, and what is not."""
     lines = ["site/: open index.html"] if (out / "site").exists() else []
     lines += [f"{COURSE}: the course"]
-    for folder in sorted((out / "wheels").iterdir()):
+    for folder in finished(out):
         system, _, python = folder.name.rpartition("-")
         lines.append(f"wheels/{folder.name}: the packages for {system}, Python {python}")
     lines += [known.archive for known in sources.SOURCES.values() if (out / known.archive).exists()]

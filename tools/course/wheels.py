@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
+LISTED = "requirements.txt"  # beside the wheels
 # PyTorch without CUDA lies where only PyTorch itself is, under other hashes than those of the lock.
 WITHOUT_CUDA = "https://download.pytorch.org/whl/cpu"
 ONLY_CUDA = re.compile(r"triton|cuda-[a-z-]+|nvidia-[a-z0-9-]+")
@@ -39,7 +40,7 @@ SYSTEMS = {
     "linux": System(LINUX, ON_LINUX, 3.4),
     "linux-cpu": System(LINUX, ON_LINUX, 0.7),
     "macos": System(["macosx_14_0_arm64"], ON_MACOS, 0.5),
-    "windows": System(["win_amd64"], ON_WINDOWS, 0.6),
+    "windows": System(["win_amd64"], ON_WINDOWS, 0.5),
 }
 
 
@@ -77,9 +78,11 @@ def pip(command: str, platform: str, python: str, *arguments: str | Path) -> Non
 def bring(folder: Path, platform: str, python: str) -> None:
     """Download the wheels for a system and a Python, but for those that are there.
 
-    `requirements.txt` beside them says to pip which they are, and what their hashes may be.
+    `requirements.txt` beside them says to pip which they are, and what their hashes may be. It is
+    written last: without it they are not complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / LISTED).unlink(missing_ok=True)
     lines, torch = locked(platform, python), {}
     if platform == "linux-cpu":
         torch = {name: lines.pop(name).split()[0] for name in ("torch", "torchvision")}
@@ -90,12 +93,11 @@ def bring(folder: Path, platform: str, python: str) -> None:
         download(folder, platform, python, list(torch.values()), "--index-url", WITHOUT_CUDA)
         hashes = {pin_of(path): sha256_of(path) for path in folder.glob("torch*.whl")}
         lines |= {name: f"{pin} --hash=sha256:{hashes[pin]}" for name, pin in torch.items()}
-    text = "\n".join(lines.values()) + "\n"
-    (folder / "requirements.txt").write_text(text, "utf8", newline="\n")
     wanted = {line.split()[0] for line in lines.values()}
     for path in folder.glob("*.whl"):
         if pin_of(path) not in wanted:  # but an earlier lock wanted it
             path.unlink()
+    (folder / LISTED).write_text("\n".join(lines.values()) + "\n", "utf8", newline="\n")
 
 
 def download(folder: Path, platform: str, python: str, lines: list[str], *options: str) -> None:
@@ -103,7 +105,7 @@ def download(folder: Path, platform: str, python: str, lines: list[str], *option
     for i in range(0, len(lines), 10):
         print(f"Packages {i + 1} to {min(i + 10, len(lines))} of {len(lines)} ...", flush=True)
         with tempfile.TemporaryDirectory() as aside:
-            some = Path(aside, "requirements.txt")
+            some = Path(aside, LISTED)
             some.write_text("\n".join(lines[i : i + 10]), "utf8")
             pip("download", platform, python, "--quiet", *options, "-r", some, "-d", folder)
 
