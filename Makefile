@@ -7,7 +7,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install book site pdf slides live student check test test-slow pictures-check bench lab data serve-data links lock clean
+.PHONY: help install book site pdf slides live student check stick test test-slow pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
@@ -23,6 +23,8 @@ help:
 	@echo "make live CHAPTER=02   slides of a chapter whose cells run, in JupyterLab"
 	@echo "make student           copies without solutions and outputs, and the key"
 	@echo "make check STUDENT=folder  run what was handed in; write which exercises pass"
+	@echo "make stick PLATFORM=linux  all that a room without internet needs, in _build/stick"
+	@echo "                       (or linux-cpu, macos, windows; PYTHON_THERE=3.13; FROM=archives)"
 	@echo "make lab               open the notebooks in JupyterLab"
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
 	@echo "make serve-data        serve them to the others in the room (FROM=folder: those in there)"
@@ -120,6 +122,13 @@ student: $(INSTALLED)
 check: $(INSTALLED)
 	$(if $(STUDENT),,$(error make check STUDENT=folder: name the folder of what was handed in))
 	$(COURSE) check "$(STUDENT)" _build/checked.csv
+
+# For several systems: once for each. What is interrupted goes on.
+stick: OUT ?= _build/stick
+stick: $(if $(MANIFEST),$(INSTALLED),site)
+	$(if $(PLATFORM),,$(error make stick PLATFORM=linux: or linux-cpu, macos, windows))
+	$(COURSE) stick "$(OUT)" --platform $(PLATFORM) $(if $(PYTHON_THERE),--python $(PYTHON_THERE)) \
+	  $(if $(FROM),--photographs "$(FROM)") $(if $(MANIFEST),--manifest)
 
 # Two files at a time, a thread each: on two cores that is faster than one file with two threads.
 BY_TWO := -n 2 --dist loadfile

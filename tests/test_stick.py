@@ -12,6 +12,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import archives
 import pytest
 import serve
 import stand_ins
@@ -295,6 +296,7 @@ def gathered(tmp_path, monkeypatch):
     digest = wheels.sha256_of(tmp_path / "small-1.0-py3-none-any.whl")
     lines = {"small": f"small==1.0 --hash=sha256:0 --hash=sha256:{digest}"}
     monkeypatch.setattr(wheels, "locked", lambda *_: lines)
+    monkeypatch.setattr(stick, "pack_course", lambda path: path.write_bytes(b"the course"))
     asked = []
 
     def pip(command, platform, python, *arguments):
@@ -311,7 +313,8 @@ def gathered(tmp_path, monkeypatch):
     return gather
 
 
-def test_a_stick_holds_all_and_lists_it(gathered):
+def test_a_stick_holds_all_and_lists_it(gathered, monkeypatch):
+    monkeypatch.setattr(stick, "pack_course", archives.pack_course)
     out = gathered()
     sums = install.read_sums(out)
     assert set(sums) == {

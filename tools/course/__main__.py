@@ -14,7 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent.parent / "book"))
+ROOT = Path(__file__).parent.parent.parent
+sys.path += [str(ROOT / "book"), str(ROOT / "tools" / "photographs")]
 
 
 def parse() -> argparse.Namespace:
@@ -32,6 +33,14 @@ def parse() -> argparse.Namespace:
     pdf = commands.add_parser("pdf")
     pdf.add_argument("site", type=Path)
     pdf.add_argument("out", type=Path, metavar="FILE")
+    stick = commands.add_parser("stick")
+    stick.add_argument("out", type=Path)
+    stick.add_argument("--platform", required=True, help="linux, linux-cpu, macos or windows")
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    stick.add_argument("--python", default=own, help=f"its version there (default: {own})")
+    stick.add_argument("--site", type=Path, help="where the site is (default: _build/site)")
+    stick.add_argument("--photographs", type=Path, help="where their archives are")
+    stick.add_argument("--manifest", action="store_true", help="only list the packages")
     return parser.parse_args()
 
 

@@ -136,13 +136,14 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
     for known in sources.SOURCES.values():
         original, copy = folder / known.archive, out / known.archive
         if original.is_file() and not copy.is_file():
-            shutil.copyfile(original, copy)
+            part = shutil.copyfile(original, copy.with_name(f"{copy.name}.part"))
+            part.replace(copy)
         if not copy.is_file():
             missing.append(
                 f"Not here: {known.archive}. The course works without; make data has it."
             )
         elif not is_right(copy, known):
-            raise ValueError(f"{copy} is damaged, or another file of that name: bring it anew")
+            raise ValueError(f"{copy} is damaged, or another file of that name: remove it first")
     return missing
 
 
