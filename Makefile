@@ -81,10 +81,10 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(TORCH),| _build/without-to
 install: $(INSTALLED)
 
 # What the notebooks hold, or, with EDITION=photos, what they give on the photographs that are there.
-book: OUT := $(if $(filter photos,$(EDITION)),_build/photos)
+book: INTO := $(if $(filter photos,$(EDITION)),_build/photos)
 book: $(INSTALLED)
-	$(BIN)/jupyter-book build . $(if $(OUT),--path-output $(OUT)) --all --quiet -n -W --keep-going
-	@echo "The book is built. Open $(if $(OUT),$(OUT)/)_build/html/index.html"
+	$(BIN)/jupyter-book build . $(if $(INTO),--path-output $(INTO)) --all --quiet -n -W --keep-going
+	@echo "The book is built. Open $(if $(INTO),$(INTO)/)_build/html/index.html"
 
 # On a busy machine threads that wait for each other cost most of the time: two of them, and idle ones
 # sleep. (Two trainings at once on two cores: 70 pictures a second each; 6 where idle threads spin.)
@@ -123,12 +123,12 @@ check: $(INSTALLED)
 	$(if $(STUDENT),,$(error make check STUDENT=folder: name the folder of what was handed in))
 	$(COURSE) check "$(STUDENT)" _build/checked.csv
 
-# For several systems: once for each. What is interrupted goes on.
-stick: OUT ?= _build/stick
-stick: $(if $(MANIFEST),$(INSTALLED),site)
+# For several systems: once for each. What is interrupted goes on. It takes the site of `make site`.
+stick: $(INSTALLED)
 	$(if $(PLATFORM),,$(error make stick PLATFORM=linux: or linux-cpu, macos, windows))
-	$(COURSE) stick "$(OUT)" --platform $(PLATFORM) $(if $(PYTHON_THERE),--python $(PYTHON_THERE)) \
-	  $(if $(FROM),--photographs "$(FROM)") $(if $(MANIFEST),--manifest)
+	$(COURSE) stick "$(or $(OUT),_build/stick)" --platform $(PLATFORM) \
+	  $(if $(PYTHON_THERE),--python $(PYTHON_THERE)) $(if $(FROM),--photographs "$(FROM)") \
+	  $(if $(MANIFEST),--manifest)
 
 # Two files at a time, a thread each: on two cores that is faster than one file with two threads.
 BY_TWO := -n 2 --dist loadfile

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -253,5 +254,5 @@ def test_the_plans_add_up_to_the_minutes_of_the_sections():
         found = sum(minutes[int(number) - 1][name] for name in re.findall(r"\*([^*]+)\*", names))
         assert found == int(end) - int(start), names
     plans = re.findall(r"^\| (\d+)–(\d+) \|", text, re.M)
-    for (_, before), (after, _) in zip(plans, plans[1:], strict=False):
+    for (_, before), (after, _) in pairwise(plans):
         assert after in (before, "0")  # each row begins where the one above it ended

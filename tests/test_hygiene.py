@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -159,7 +160,14 @@ def steps(workflow):
 
 
 def test_there_are_workflows():
-    assert [path.stem for path in WORKFLOWS] == ["monthly", "pages", "tests", "weekly"]
+    assert [path.stem for path in WORKFLOWS] == ["monthly", "pages", "release", "tests", "weekly"]
+
+
+WRITERS = {  # the jobs that may do more than read
+    "deploy": {"pages": "write", "id-token": "write"},
+    "plain": {"contents": "write"},
+    "release": {"contents": "write"},
+}
 
 
 def test_a_workflow_may_read_only_and_ends(workflow):
@@ -167,7 +175,10 @@ def test_a_workflow_may_read_only_and_ends(workflow):
     assert workflow["concurrency"]["group"]
     for name, job in workflow["jobs"].items():
         assert "uses" in job or job["timeout-minutes"] <= 120, name
-        assert ("permissions" in job) == (name == "deploy"), name
+        assert job.get("permissions", {}) == WRITERS.get(name, {}), name
+        with_token = [step for step in job.get("steps", []) if "github.token" in str(step)]
+        writes = WRITERS.get(name) == {"contents": "write"}
+        assert with_token == (job["steps"][-1:] if writes else []), name
     for step in steps(workflow):
         assert ("uses" in step) != ("run" in step), step
         if step.get("uses", "").startswith("actions/checkout@"):
@@ -229,6 +240,29 @@ def test_a_site_is_published_after_its_tests():
     assert jobs["tests"]["uses"] == "./.github/workflows/tests.yml"
     assert set(jobs["deploy"]["needs"]) == {"tests", "build"}
     assert "workflow_call" in load("workflows/tests.yml")[True]  # YAML reads the key `on` as true
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the workflow runs on Linux")
+@pytest.mark.parametrize(("tag", "passes"), [(f"v{PROJECT['version']}", True), ("v0.1", False)])
+def test_a_release_has_the_version_of_its_tag(tag, passes):
+    (run,) = [step["run"] for step in load("workflows/release.yml")["jobs"]["version"]["steps"][1:]]
+    done = subprocess.run(["bash", "-ec", run], cwd=ROOT, env=os.environ | {"GITHUB_REF_NAME": tag},
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode == 0) == passes
+    assert passes or f"should be v{PROJECT['version']}, and is {tag}" in done.stdout
+
+
+def test_the_containers_are_one():
+    dockerfile = (ROOT / ".binder" / "Dockerfile").read_text("utf8")
+    container = (ROOT / ".devcontainer" / "devcontainer.json").read_text("utf8")
+    assert '"dockerfile": "../.binder/Dockerfile"' in container
+    (stage,) = re.findall(r'"target": "(\w+)"', container)
+    assert re.search(rf"^FROM python:\S+ AS {stage}$", dockerfile, re.MULTILINE)
+    (user,) = re.findall(r'"remoteUser": "(\w+)"', container)
+    assert f"ARG NB_USER={user}\n" in dockerfile
+    (chapter,) = re.findall(r"/lab/tree/(\S+)", dockerfile)
+    config = (ROOT / "book" / "lab" / "config.py").read_text("utf8")
+    assert f'"/lab/tree/{chapter}"' in config and (ROOT / chapter).is_file()
 
 
 def test_the_photographs_are_kept_under_what_identifies_them():

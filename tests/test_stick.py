@@ -367,6 +367,8 @@ def test_packages_that_are_not_complete_or_damaged_do_not_come_on_the_stick_unse
         patch.setattr(wheels, "pip", interrupted)
         assert stick.main(out, "windows", "3.13", gathered.site, gathered.photographs) == 1
     assert "Call this again" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="not finished"):
+        install.read_sums(out)
     assert not [name for name in install.read_sums(gathered()) if "windows" in name]
     wheel = out / "wheels" / "linux-3.13" / "small-1.0-py3-none-any.whl"
     wheel.write_bytes(wheel.read_bytes()[:-1])

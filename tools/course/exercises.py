@@ -6,7 +6,8 @@ exercise without a cell is an open one, which no program checks.
 
 A check needs little of its chapter, and a chapter trains for minutes. `needed` finds the statements
 that bind or change what an answer and its check read. It looks at names only: a method may change
-what it is called on, and a function of the lesson, or one that trains, its first argument.
+what it is called on, if that is all of a statement or is assigned; a function of the lesson, or one
+that trains, its first argument.
 """
 
 import ast
@@ -29,7 +30,9 @@ DEFINITE = (ast.Assign, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDe
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 SHOWS = {"explorers", "plots", "plt", "print"}  # nothing that others need
 READS = {"get", "items", "keys", "named_parameters", "parameters", "values"}  # methods
+BUILTINS = set(dir(builtins))
 TRAINS = {"fit", "train_one_epoch", "train_only", "register_parametrization"}
+MOST_MAGICS = 30  # in a cell
 NOT_CODE = (SyntaxError, ValueError, MemoryError, RuntimeError)  # also: too deeply nested
 
 
@@ -93,8 +96,16 @@ def read_chapters() -> list[Chapter]:
     return [read_chapter(path) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
 
 
+@lru_cache(1000)
 def as_python(code: str) -> str:
     """Return the code of a cell with its magics as calls."""
+    try:
+        ast.parse(code)
+        return code
+    except NOT_CODE:
+        pass
+    if sum(any(sign in line for sign in "%!?") for line in code.split("\n")) > MOST_MAGICS:
+        return code  # each of them takes IPython as long as all of the code does
     try:
         return TransformerManager().transform_cell(code)
     except NOT_CODE:
@@ -179,12 +190,14 @@ def changes(node: ast.stmt, imported: set[str]) -> set[str]:
     for part in outside_functions(node):
         if isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store):
             found.add(root(part))
+        elif isinstance(part, ast.Expr | ast.Assign) and isinstance(part.value, ast.Call):
+            called = part.value.func
+            if not isinstance(called, ast.Name) and getattr(called, "attr", "") not in READS:
+                found.add(root(called))
         elif isinstance(part, ast.Call):
-            is_method = isinstance(part.func, ast.Attribute)
             name = part.func.attr if isinstance(part.func, ast.Attribute) else root(part.func)
-            if is_method and name not in READS:
-                found.add(root(part.func))
-            if name in TRAINS or not (is_method or name in imported | vars(builtins).keys()):
+            of_lesson = isinstance(part.func, ast.Name) and name not in imported | BUILTINS
+            if name in TRAINS or of_lesson:
                 found |= {first.id for first in part.args[:1] if isinstance(first, ast.Name)}
     return found - imported
 

@@ -32,6 +32,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+ROOT = Path(__file__).parents[2]  # where `helpers` is
 KEPT = {
     "PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
     "LC_CTYPE", "TZ", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT",
@@ -177,6 +178,7 @@ def environment(folder: Path) -> dict[str, str]:
     places = {"TRANSFER_LEARNING_CACHE": "features", "TRANSFER_LEARNING_DATA": "home"}
     places |= dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), "home")
     places |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), "tmp")
+    kept["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
     return kept | SETTINGS | {name: str(folder / place) for name, place in places.items()}
 
 
