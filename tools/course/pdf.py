@@ -64,6 +64,8 @@ def article_of(site: Path, page: str) -> Tag:
     article = soup.find("article")
     for tag in article.select("script, .headerlink, button, noscript, .film .controls"):
         tag.decompose()
+    for tag in article.select("#exercise-content, #solution-content"):
+        del tag["id"]  # each of them has the same one
     for tag in article.find_all(id=True):
         tag["id"] = anchor(page, tag["id"])
     for attribute in ("href", "src"):
