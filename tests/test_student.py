@@ -594,6 +594,32 @@ def test_only_some_chapters(hand_in, checked, tmp_path, capsys):
     assert "no folder" in capsys.readouterr().err
 
 
+def test_a_table_that_can_not_be_written_is_known_before_anything_runs(
+    hand_in, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(check, "fresh_kernel", None)
+    place = hand_in(RIGHT)
+    assert check.main(tmp_path / "handed in", place / "table.csv", 1, 1) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_a_table_that_a_spreadsheet_holds_is_printed(hand_in, tmp_path, monkeypatch, capsys):
+    whole, times = check.write_table, []
+
+    def held(table, rows):
+        times.append(rows)
+        if len(times) > 1:
+            raise PermissionError("held")
+        whole(table, rows)
+
+    monkeypatch.setattr(check, "write_table", held)
+    hand_in({}, "anna/07_tiny.ipynb")
+    hand_in({}, "ben/07_tiny.ipynb")
+    assert check.main(tmp_path / "handed in", tmp_path / "table.csv", 1, 1) == 1
+    printed = capsys.readouterr()
+    assert "held" in printed.err and printed.out.count("not answered") == 8
+
+
 def test_a_lesson_that_fails_is_no_mistake_of_the_students(hand_in, checked, tiny):
     book = nbformat.read(tiny, 4)
     book.cells[1].source = "numbers = 1 / 0"

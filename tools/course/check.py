@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -146,9 +147,9 @@ def prepare(kernel: Kernel, lesson: str, features: Path) -> None:
 
 def bring_judge(kernel: Kernel) -> str:
     """Put a judge into the kernel; return its name there, which no answer can know beforehand."""
-    name, source = f"judge_{secrets.token_hex(8)}", inspect.getsource(make_judge)
+    name = f"judge_{secrets.token_hex(8)}"
     # With names of its own: those of the answers are none of its globals.
-    kernel.run(f"{name} = {{}}; exec({source!r}, {name})", 60)
+    kernel.run(f"{name} = {{}}; exec({JUDGE!r}, {name})", 60)
     kernel.run(f"{name} = {name}['make_judge'](globals())", 60)
     return name
 
@@ -176,6 +177,9 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
         return nonce, "passed", ""
 
     return judge
+
+
+JUDGE = inspect.getsource(make_judge)
 
 
 def run_answer(
@@ -255,9 +259,12 @@ def write_table(table: Path, rows: list[list[str]]) -> None:
     """Write the table anew; the mark in front tells Excel that it is UTF-8."""
     table.parent.mkdir(parents=True, exist_ok=True)
     aside = table.with_name(f"{table.name}.{secrets.token_hex(4)}.unfinished")
-    with aside.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows([HEAD, *rows])
-    os.replace(aside, table)
+    try:
+        with aside.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows([HEAD, *rows])
+        os.replace(aside, table)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def summary(rows: list[list[str]]) -> str:
@@ -294,14 +301,20 @@ def main(
     seen = {each.chapter.stem for found in students.values() for each in found if each.chapter}
     chapters = [each for each in chapters if only or each.stem in seen]
     rows: list[list[str]] = []
-    write_table(table, rows)
     try:
+        write_table(table, rows)
         for found in in_parallel(list(students.values()), chapters, Limits(seconds, memory_mb)):
             rows += found
-            write_table(table, rows)
+            with suppress(OSError):  # a spreadsheet may hold it, on Windows
+                write_table(table, rows)
             print(f"{len({row[0] for row in rows})} of {len(students)}: {rows[-1][0]}", flush=True)
+        write_table(table, rows)
     except KeyboardInterrupt:
         print(f"Stopped. {table} has those who are named above.", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{table} can't be written: {error}", file=sys.stderr)
+        csv.writer(sys.stdout).writerows(rows)  # or else all was in vain
         return 1
     print(f"{summary(rows)}\nThe table is in {table}.")
     return 0
