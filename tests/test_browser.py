@@ -398,7 +398,8 @@ def test_nor_on_what_is_no_page_of_the_book(page, addresses, other):
     page.goto(f"{addresses['http']}/{other}")
     page.wait_for_load_state("networkidle")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.wait_for_timeout(300)
         found = Axe().run(page).response["violations"]
         assert [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found] == []
 
