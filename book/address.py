@@ -93,7 +93,7 @@ def put_into_theme(app: Sphinx, config: Config) -> None:
 
 def to_plain_copy(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Let the button for Colab open the plain copy of a chapter."""
-    branch = read().branch
+    branch = app.config.html_theme_options.get("repository_branch")
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []):
             if button.get("text") == "Colab":

@@ -68,7 +68,7 @@ def test_with_an_address_the_pages_get_their_buttons(monkeypatch):
     assert made.html_baseurl == SITE.site and made.notfound_urls_prefix == "/name/"
     button = {"text": "Colab", "url": "https://c/github/owner/name/blob/main/notebooks/01.ipynb"}
     context = {"header_buttons": [{"buttons": [button]}, {"type": "link"}]}
-    address.to_plain_copy(None, "page", "", context, None)
+    address.to_plain_copy(SimpleNamespace(config=made), "page", "", context, None)
     assert button["url"] == "https://c/github/owner/name/blob/plain/notebooks/01.ipynb"
     monkeypatch.setattr(address, "read", lambda: NOWHERE)
     address.put_into_theme(None, made)
@@ -147,7 +147,7 @@ def test_diagrams_of_the_copies_are_those_of_the_chapters():
         with Image.open(drawn) as image:
             source = drawn.with_suffix(".svg").read_bytes()
             assert image.info["source"] == hashlib.sha256(source).hexdigest(), (
-                f"{drawn.name} is older than its SVG: python tools/render/draw_png.py"
+                f"{drawn.name} is older than its SVG: python tools/course diagrams"
             )
 
 

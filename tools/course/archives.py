@@ -1,5 +1,7 @@
 """The archives that lie beside the site: the whole course, and the chapters in plain Markdown."""
 
+import os
+import secrets
 import subprocess
 import zipfile
 from pathlib import Path
@@ -28,6 +30,17 @@ def course_files() -> list[Path]:
             if not LEFT_OUT & set(path.parts) and not path.parts[0].endswith(".egg-info")
         ]
     return sorted(path for path in map(Path, names) if (ROOT / path).is_file())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside `path` and move it there: what a crash leaves is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def add(archive: zipfile.ZipFile, name: str, data: bytes, executable: bool = False) -> None:

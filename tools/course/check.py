@@ -17,6 +17,7 @@ one that does harm (`kernels` says how far). A pass is no proof: look at the ans
 import ast
 import csv
 import inspect
+import io
 import os
 import re
 import secrets
@@ -34,6 +35,7 @@ from typing import NamedTuple
 
 import exercises
 import kernels
+from archives import write_whole
 from exercises import PROMPT, Chapter, Exercise
 from hand_ins import HandIn, answers_in, find
 from kernels import BROKEN, Kernel, Reply, fresh_kernel
@@ -257,14 +259,9 @@ def safe(text: str) -> str:
 
 def write_table(table: Path, rows: list[list[str]]) -> None:
     """Write the table anew; the mark in front tells Excel that it is UTF-8."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    aside = table.with_name(f"{table.name}.{secrets.token_hex(4)}.unfinished")
-    try:
-        with aside.open("w", encoding="utf-8-sig", newline="") as file:
-            csv.writer(file).writerows([HEAD, *rows])
-        os.replace(aside, table)
-    finally:
-        aside.unlink(missing_ok=True)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([HEAD, *rows])
+    write_whole(table, text.getvalue().encode("utf-8-sig"))
 
 
 def summary(rows: list[list[str]]) -> str:

@@ -8,15 +8,13 @@ gets an empty one: that is how `check` finds the answers.
 """
 
 import io
-import os
 import re
-import secrets
 import sys
 import zipfile
 from pathlib import Path
 
 import nbformat
-from archives import add
+from archives import add, write_whole
 from exercises import EXERCISE, NOTEBOOKS, PROMPT, read_chapter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -84,17 +82,6 @@ def key_copy(path: Path) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = END.sub("", START.sub("**Solution**", cell.source))
     return plain_notebook(path, notebook)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside `path` and move it there: what a crash leaves is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_copies(out: Path, name: str, notebooks: dict[str, str]) -> None:

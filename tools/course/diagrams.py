@@ -1,22 +1,21 @@
 """Draw the chapters' diagrams as PNG, too: not all that opens a notebook shows SVG in its text.
 
-    python tools/render/draw_png.py
+    python tools/course diagrams
 
 Chromium draws them. Each PNG holds the SHA-256 of its SVG, so that a test sees when one is old.
 """
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
+from address import ROOT
+from pdf import browser_path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parent.parent.parent
 FIGURES = ROOT / "book" / "figures"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def in_chapters() -> list[Path]:
@@ -25,11 +24,10 @@ def in_chapters() -> list[Path]:
     return [FIGURES / name for name in sorted(set(re.findall(r"figures/([\w-]+\.svg)", text)))]
 
 
-def main() -> None:
+def main() -> int:
     """Draw all of them a little larger than on the site: they are shown as large as they are."""
-    path = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
+        browser = playwright.chromium.launch(executable_path=browser_path())
         page = browser.new_page(device_scale_factor=1.25)
         for figure in in_chapters():
             page.goto(figure.as_uri())
@@ -41,7 +39,4 @@ def main() -> None:
                 image.quantize(64).save(drawn, pnginfo=info, optimize=True)
             print(f"{drawn.name}: {drawn.stat().st_size / 1000:.0f} kB")
         browser.close()
-
-
-if __name__ == "__main__":
-    main()
+    return 0
