@@ -114,7 +114,7 @@ live: CHAPTER ?= 01
 live: $(INSTALLED)
 	$(COURSE) plain _build/live
 	MATPLOTLIBRC=notebooks $(BIN)/jupyter lab --config book/lab/config.py \
-	  --LabApp.default_url=/rise/_build/live/$(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb)))
+	  --LabApp.default_url=/rise/_build/live/$(or $(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb))),$(error CHAPTER is $(CHAPTER): it can be 01 to 06))
 
 student: $(INSTALLED)
 	$(COURSE) student _build/student

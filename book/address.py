@@ -47,21 +47,34 @@ class Address(NamedTuple):
 
 def read(config: Path = ROOT / "_config.yml", environment=os.environ) -> Address:
     """Read the addresses; raise a ValueError that names one of a wrong form."""
-    settings = yaml.safe_load(config.read_text("utf8"))
-    named = settings.get("repository") or {}
-    repository = (named.get("url") or "").rstrip("/")
-    site = (settings.get("html") or {}).get("baseurl") or ""
+    settings = yaml.safe_load(config.read_text("utf8")) or {}
+
+    def setting(part: str, name: str) -> str:
+        group = settings.get(part) or {}
+        if not isinstance(group, dict):
+            raise ValueError(f"_config.yml, {part}: expected {name} in it; got {group!r}")
+        return str(group.get(name) or "")
+
+    repository = setting("repository", "url").rstrip("/").removesuffix(".git")
+    site, hub = setting("html", "baseurl"), setting("launch_buttons", "jupyterhub_url")
     if not repository and (name := environment.get("GITHUB_REPOSITORY")):
-        repository = f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
-    if not site and repository.startswith("https://github.com/"):
-        site = pages_of(*repository.split("/")[-2:])
-    hub = (settings.get("launch_buttons") or {}).get("jupyterhub_url") or ""
+        server = environment.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
+        repository = f"{server}/{name}"
     for place, url in (("repository.url", repository), ("html.baseurl", site), ("hub", hub)):
-        if url and not url.startswith("https://"):
+        parts = urlsplit(url)
+        if url and not (parts.scheme == "https" and parts.netloc):
             raise ValueError(f"_config.yml, {place}: expected https://…, or nothing; got {url!r}")
+        if (
+            place == "repository.url"
+            and parts.netloc == "github.com"
+            and parts.path.count("/") != 2
+        ):
+            raise ValueError(f"_config.yml, {place}: expected an owner and a name; got {url!r}")
+    if not site and urlsplit(repository).netloc == "github.com":
+        site = pages_of(*repository.split("/")[-2:])
     return Address(
         repository or None,
-        named.get("branch") or "main",
+        setting("repository", "branch") or "main",
         site.rstrip("/") + "/" if site else None,
         hub or None,
     )

@@ -11,7 +11,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -20,15 +19,14 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tools" / "course"))
 
+import address  # noqa: E402
 import archives  # noqa: E402
 import plain  # noqa: E402
 import slides  # noqa: E402
 
 PDF = "transfer-learning-hands-on.pdf"
-FILES = {
-    archives.COURSE: "the whole course: notebooks, pages, `helpers`, tests, pictures and networks",
-    archives.CHAPTERS: "the chapters alone, for Colab, VS Code or any other Jupyter",
-}
+WHOLE = "the whole course: notebooks, pages, `helpers`, tests, pictures and networks"
+CHAPTERS = "the chapters in plain Markdown, for any Jupyter "
 
 
 class Downloads(SphinxDirective):
@@ -37,7 +35,9 @@ class Downloads(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         depth = self.env.docname.count("/")
-        files = dict(FILES)
+        package = address.read().package
+        needs = "(they install `helpers`)" if package else "in which `helpers` is installed"
+        files = {archives.COURSE: WHOLE, archives.CHAPTERS: CHAPTERS + needs}
         if os.environ.get("WITH_PDF"):
             files[PDF] = "the book to print: all pages, the solutions at the end"
         lines = [
@@ -55,11 +55,12 @@ def write(app: Sphinx, error: Exception | None) -> None:
         return
     out = Path(app.outdir)
     archives.pack_course(out / archives.COURSE)
-    archives.pack_chapters(out / archives.CHAPTERS)
+    copies = plain.all_copies()
+    archives.pack_chapters(out / archives.CHAPTERS, copies)
     shutil.rmtree(out / "slides", ignore_errors=True)
     slides.main(out / "slides")
-    for copy in (out / "_sources" / "notebooks").glob("*.ipynb"):
-        nbformat.write(plain.plain_notebook(ROOT / "notebooks" / copy.name), copy)
+    for name, text in copies.items():
+        (out / "_sources" / "notebooks" / name).write_text(text, "utf8")
 
 
 def know_version(app: Sphinx, config) -> None:

@@ -5,7 +5,6 @@ the text of every section into a script, which also loads from a folder, for Min
 """
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,38 +28,45 @@ def parts_of(doctree: nodes.document) -> Iterator[tuple[str, str, Part]]:
             yield ids[0], item[0].astext(), item
 
 
+def is_left_out(part: nodes.Node) -> bool:
+    """Tell whether a part has no place in an excerpt: no prose, or an answer that is folded."""
+    if isinstance(
+        part, nodes.raw | nodes.image | nodes.title | nodes.term | addnodes.desc_signature
+    ):
+        return True
+    if not isinstance(part, nodes.Element):
+        return False
+    folded = {"cell_output", "dropdown"} & set(part.get("classes", ()))
+    folded = folded or part.get("design_component") == "dropdown"
+    return bool(folded) or part.tagname.startswith("solution")
+
+
 def text_of(part: nodes.Node) -> str:
-    """Return the text of a part, without that of parts within it, outputs and raw HTML."""
+    """Return the text of a part, without that of parts within it and of what is left out."""
     if isinstance(part, nodes.Text):
         return part.astext()
-    if isinstance(part, nodes.raw | nodes.image | nodes.title | nodes.term) or (
-        isinstance(part, nodes.Element) and "cell_output" in part.get("classes", ())
-    ):
+    if is_left_out(part):
         return ""
     inside = [child for child in part.children if not isinstance(child, Part)]
     space = "" if isinstance(part, nodes.TextElement) else " "
     return space.join(text_of(child) for child in inside)
 
 
-def collect(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Note the parts of a page."""
-    if doctree is None:
-        return
-    found = app.env.__dict__.setdefault("search_parts", {})
-    title = re.sub(r"<[^>]+>", "", context["title"])
-    found[page] = [
+def parts_of_page(app: Sphinx, page: str) -> list[dict[str, str]]:
+    """Return what the search shows of each part of a page, and where it is."""
+    title = app.env.titles[page].astext()
+    return [
         {"page": title, "url": f"{page}.html#{anchor}", "title": name,
          "text": " ".join(text_of(part).split())}
-        for anchor, name, part in parts_of(doctree)
+        for anchor, name, part in parts_of(app.env.get_doctree(page))
     ]  # fmt: skip
 
 
 def write_parts(app: Sphinx, error: Exception | None) -> None:
-    """Write the script that holds the text of all parts."""
+    """Write the script that holds the text of all pages, also of those not written anew."""
     if error or app.builder.name != "html":
         return
-    found = app.env.__dict__.get("search_parts", {})
-    parts = [part for page in sorted(found) for part in found[page]]
+    parts = [part for page in sorted(app.env.found_docs) for part in parts_of_page(app, page)]
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     path = Path(app.outdir) / "_static" / "parts.js"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +75,5 @@ def write_parts(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Connect the extension."""
-    app.connect("html-page-context", collect, priority=600)
     app.connect("build-finished", write_parts)
-    return {"parallel_read_safe": True, "parallel_write_safe": False}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -49,6 +49,29 @@ def test_the_address_is_read_from_the_settings_or_from_a_workflow(config):
         address.read(config("html: {baseurl: book.org}"), {})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("repository: {url: https://github.com/x}", "an owner and a name"),
+        ("repository: https://github.com/x/y", "repository: expected url in it"),
+        ("html: {baseurl: 'https://'}", "html.baseurl: expected https"),
+        ("html: {baseurl: 5}", "got '5'"),
+    ],
+)
+def test_an_address_of_a_wrong_form_is_refused(config, text, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        address.read(config(text), {})
+
+
+def test_what_is_written_otherwise_means_the_same(config):
+    assert address.read(config(""), {}) == NOWHERE
+    dotted = config("repository: {url: https://github.com/owner/name.git/, branch: 1.0}")
+    dotted.write_text(dotted.read_text().replace(".git/", ".git"))
+    assert address.read(dotted, {}) == SITE._replace(branch="1.0")
+    slashed = {"GITHUB_REPOSITORY": "owner/name", "GITHUB_SERVER_URL": "https://github.com/"}
+    assert address.read(config(""), slashed) == SITE
+
+
 def test_what_pip_installs_from():
     zipped = "https://github.com/owner/name/archive/refs/heads/main.zip"
     assert SITE.package == zipped and NOWHERE.package is None
@@ -119,6 +142,9 @@ def test_a_box_a_fold_and_a_link_in_plain_markdown():
         "[term](https://owner.github.io/name/book/glossary.html#term-head) "
         "[chapter](01_theory.ipynb) [out](https://a.org)"
     )
+    code = "```\n:::{note}\n:::\n```\n`a[i](x)`"
+    assert plain.plain_cell(code, SITE)[0] == code
+    assert plain.plain_cell(":::{admonition} A\nb\n::: ", SITE)[0] == "> **A**\n>\n> b"
     text, _ = plain.plain_cell("a [term](../book/glossary.md#term-head)", NOWHERE)
     assert text == "a term"
     with pytest.raises(ValueError, match="not closed by :::"):
@@ -183,6 +209,10 @@ def test_a_slide_shows_the_first_sentence_and_notes_the_rest():
     deck = slides.Deck("01_theory", {"Part": {"minutes": 4, "aim": "Aim.", "board": "Draw."}})
     first, item = "One idea, e.g. `a. b`, that is long enough to stand by itself.", "b " * 31
     deck.markdown(f"# Title\n\n{first} Two.\n\n## Part\n\n- a. More.\n- {item}. Rest.")
+    assert (
+        slides.first_sentence("Two (and. more) things: so. Rest")
+        == "Two (and. more) things: so. Rest"
+    )
     (title,), (part,) = deck.stacks
     assert title["html"].endswith("stand by itself.</p>\n")
     assert "<code>a. b</code>" in title["html"]

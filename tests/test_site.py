@@ -119,6 +119,7 @@ def test_the_search_knows_sections_terms_and_functions(site):
     titles = {part["url"]: part["title"] for part in parts}
     assert titles["book/glossary.html#term-BatchNorm"] == "BatchNorm"
     assert titles["book/helpers.html#helpers.training.fit"] == "training.fit"
+    assert not [p["url"] for p in parts if "[source]" in p["text"] or "Right." in p["text"]]
     (_, section) = [p for p in parts if p["title"] == "Run the backbone once"]  # and the guide
     assert section["url"].startswith("notebooks/03_") and "512 numbers" in section["text"]
 

@@ -6,8 +6,6 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-import nbformat
-import plain
 from address import PYTHON_PACKAGE, ROOT
 
 COURSE = f"{PYTHON_PACKAGE}.zip"
@@ -59,9 +57,8 @@ def pack_course(path: Path) -> None:
             add(archive, f"{path.stem}/{file.as_posix()}", (ROOT / file).read_bytes(), executable)
 
 
-def pack_chapters(path: Path) -> None:
-    """Write the plain copies of the chapters as a zip."""
+def pack_chapters(path: Path, copies: dict[str, str]) -> None:
+    """Write the plain copies of the chapters, by their names, as a zip."""
     with zipfile.ZipFile(path, "w") as archive:
-        for chapter in sorted((ROOT / "notebooks").glob("*.ipynb")):
-            text = nbformat.writes(plain.plain_notebook(chapter))
-            add(archive, f"{path.stem}/{chapter.name}", text.encode())
+        for name, text in copies.items():
+            add(archive, f"{path.stem}/{name}", text.encode())

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 OPENS = re.compile(r"^(:{3,})\{([\w-]+)\}\s*(.*)$")
 OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+LINK = re.compile(r"`[^`\n]+`|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 REFERENCE = re.compile(r"^\((ref-[\w-]+)\)=\n(.+)$", re.M)
 NO_SLIDE = {"slideshow": {"slide_type": "skip"}}
 SETUP = """\
@@ -46,17 +46,19 @@ class Directive(NamedTuple):
 
 
 def parse(lines: list[str]) -> Iterator[str | Directive]:
-    """Yield each line of text, and each directive with its body unparsed."""
-    lines = list(lines)
+    """Yield each line of text, and each directive with its body unparsed; code stays as it is."""
+    lines, in_code = [line.rstrip("\r") for line in lines], False
     while lines:
         line = lines.pop(0)
-        if not (opens := OPENS.match(line)):
+        in_code ^= line.startswith("```")
+        if in_code or not (opens := OPENS.match(line)):
             yield line
             continue
         fence, name, title = opens.groups()
-        if fence not in lines:
+        closing = [i for i, other in enumerate(lines) if other.rstrip() == fence]
+        if not closing:
             raise ValueError(f"{line}: this directive is not closed by {fence}")
-        end = lines.index(fence)
+        end = closing[0]
         body, lines = lines[:end], lines[end + 1 :]
         options = {}
         while body and (option := OPTION.match(body[0])):
@@ -111,6 +113,8 @@ def fold(title: str, lines: list[str]) -> list[str]:
 def plain_link(match: re.Match, address: Address, attachments: dict) -> str:
     """Let a link lead to the site; put a figure into the cell; keep what leads elsewhere."""
     picture, text, target = match.groups()
+    if target is None:  # code
+        return match[0]
     path, fragment = urlsplit(target).path, urlsplit(target).fragment
     if picture:
         return f"![{text}](attachment:{attach(path, attachments)})"
@@ -225,10 +229,16 @@ def plain_notebook(path: Path, notebook=None, address: Address | None = None):
     return notebook
 
 
+def all_copies() -> dict[str, str]:
+    """Return the plain copies of all chapters as they are stored, by the names of their files."""
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    return {path.name: nbformat.writes(plain_notebook(path)) for path in paths}
+
+
 def main(out: Path) -> int:
     """Write the plain copies of all chapters into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        nbformat.write(plain_notebook(path), out / path.name)
+    for name, text in all_copies().items():
+        (out / name).write_text(text, "utf8")
     print(f"written: plain copies of the chapters, in {out}")
     return 0

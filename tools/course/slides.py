@@ -27,7 +27,7 @@ MOST_LEADS = 3  # first sentences on a slide
 SHORT = 60  # characters: a shorter sentence does not stand alone
 ROOM = 590  # pixels of a slide's height for code and what it printed
 LINE = 44  # pixels of a line of text
-SENTENCE = re.compile(r"^.*?[.?!:](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
+SENTENCE = re.compile(r"^.*?[.?!](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
 TEMPLATE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -35,6 +35,7 @@ TEMPLATE = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}: slides</title>
+<link rel="icon" href="../_static/favicon.svg">
 <link rel="stylesheet" href="../_static/vendor/reveal.css">
 <link rel="stylesheet" href="../_static/slides.css">
 <style>{pygments}</style>
@@ -66,7 +67,7 @@ def render(text: str) -> str:
 def site_link(match: re.Match) -> str:
     """Let a link to a page or a chapter lead to the site that the slides lie in."""
     picture, text, target = match.groups()
-    if picture or "://" in target or target.startswith("#"):
+    if target is None or picture or "://" in target or target.startswith("#"):
         return match[0]
     if not re.search(r"[.](md|ipynb)(#|$)", target):  # a file of the repository
         return text
@@ -92,8 +93,7 @@ def first_sentence(text: str) -> str:
     """Return the first sentence, and the next after a short one; no half pair of signs."""
     found = SENTENCE.match(text)
     sentence = found[0] if found else text
-    pairs = ("`", "$", "**")
-    while found and (len(sentence) < SHORT or any(sentence.count(sign) % 2 for sign in pairs)):
+    while found and (len(sentence) < SHORT or is_half(sentence)):
         rest = SENTENCE.match(text[len(sentence) :].lstrip())
         if not rest:
             return text
@@ -110,6 +110,12 @@ def split_table(text: str) -> tuple[str, str]:
 def dense(text: str) -> str:
     """Return the class for a text that needs small letters."""
     return " dense" if text.count("\n|") > 11 or len(text) > 900 else ""
+
+
+def is_half(text: str) -> bool:
+    """Tell whether a text ends between two signs that belong together."""
+    odd = any(text.count(sign) % 2 for sign in ("`", "$", "**"))
+    return odd or text.count("(") > text.count(")")
 
 
 def preformatted(kind: str, text: str) -> tuple[str, float]:
@@ -169,7 +175,7 @@ class Deck:
 
     def box(self, box: Directive) -> None:
         """Show a box whole, on a slide of its own."""
-        text, kind = "\n".join(box.body), box.options.get("class", "").split()[0]
+        text, kind = "\n".join(box.body), (box.options.get("class") or "box").split()[0]
         title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
         if kind == "chapter-box":
             self.stacks[-1][-1]["html"] += render(text)
@@ -196,7 +202,7 @@ class Deck:
         """Add a cell of text."""
         text: list[str] = []
         for part in [*parse(source.split("\n")), ""]:
-            if isinstance(part, str) and part and not part.startswith("#"):
+            if isinstance(part, str) and part and not re.match("#{1,6} ", part):
                 text.append(part)
                 continue
             if text:

@@ -39,6 +39,7 @@
 
   function show() {
     const asked = input.value.trim();
+    history.replaceState(null, "", asked ? `?q=${encodeURIComponent(asked)}` : location.pathname);
     list.replaceChildren();
     if (!asked) {
       status.textContent = "";
@@ -64,11 +65,10 @@
     }
   }
 
-  input.value = new URLSearchParams(location.search).get("q") || "";
+  input.value = (new URLSearchParams(location.search).get("q") || "").slice(0, input.maxLength);
   input.addEventListener("input", show);
   input.form.addEventListener("submit", (event) => {
     event.preventDefault();
-    history.replaceState(null, "", `?q=${encodeURIComponent(input.value)}`);
     show();
   });
   show();
