@@ -59,7 +59,7 @@ def train_only(model: nn.Module, rung: str, *, rank: int = 4) -> None:
 
 
 def add_low_rank(model: nn.Module, rank: int) -> None:
-    """Add a trainable `LowRank` to each layer but the head."""
+    """Add a trainable `LowRank` to each layer but the head and those too narrow for it."""
     head = head_of(model)
     for module in [m for m in model.modules() if isinstance(m, LAYERS) and m is not head]:
         if min(len(module.weight), module.weight[0].numel()) > rank:

@@ -79,12 +79,12 @@ def test_the_summary_agrees_with_counting_by_hand(records):
     quick, lost, source = report.summarize(records, "frozen")
     assert quick == [
         QUICK, "3", "2.0 (1.0–never); 2 of 3", "2.0",
-        "14",  # the source's loops are there after 28 s, in the median
-        "0.617 (0.200–0.900)", "102",
+        "14",  # the original's loops are there after 28 s, in the median
+        "61.7 % (20.0–90.0)", "102",
         "0.50",  # 60 pictures in 1.5 s, of the 80 a second that the bare network manages
     ]  # fmt: skip
-    assert lost[1:6] == ["1", "never; 0 of 1", "10", "", "0.690"]
-    assert source[1:6] == ["2", "28 (20–36)", "83 (36–130)", "1.0", "0.700 (0.600–0.800)"]
+    assert lost[1:6] == ["1", "never; 0 of 1", "10", "", "69.0 %"]
+    assert source[1:6] == ["2", "28 (20–36)", "83 (36–130)", "1.0", "70.0 % (60.0–80.0)"]
     assert source[6] == "101; workers 55 each"
     assert len(quick) == len(report.COLUMNS)
 
@@ -94,8 +94,8 @@ def test_a_run_beside_other_work_counts_for_the_accuracy_only():
     beside = [record(QUICK, 1, [(500, 0.9)]) | {"timed": False},
               record(LOST, 0, [(3, 0.9)]) | {"timed": False}]  # fmt: skip
     _, quick, lost = report.summarize([*runs, *beside], "frozen")
-    assert quick[1:6] == ["2, 1 timed", "1.0", "1.0", "10", "0.800 (0.700–0.900)"]
-    assert lost[1:6] == ["1, 0 timed", "", "", "", "0.900"]
+    assert quick[1:6] == ["2, 1 timed", "1.0", "1.0", "10", "80.0 % (70.0–90.0)"]
+    assert lost[1:6] == ["1, 0 timed", "", "", "", "90.0 %"]
 
 
 def test_half_of_the_seeds_is_not_most_of_them():
@@ -466,7 +466,7 @@ def test_the_page_quotes_the_tables():
     tables = " ".join(path.read_text("utf8") for path in paths)
     measured = set(re.findall(r"\d+(?:\.\d+)?", tables))
     text = (pages / "speed.md").read_text("utf8").split("## What was measured")[1]
-    quoted = re.findall(r"(\d+(?:\.\d+)?) (?:s\b|MB|times)|(0\.\d{3})", text)
+    quoted = re.findall(r"(\d+(?:\.\d+)?) (?:s\b|MB|times)|(\d+\.\d)[\s\N{NO-BREAK SPACE}]%", text)
     assert len(quoted) > 20
     assert {one or other for one, other in quoted} <= measured
 

@@ -410,7 +410,9 @@ def test_nothing_is_cut_into_nothing(option, tmp_path, pictures, capsys):
 def test_times_are_written_in_words():
     seconds = (5.04, 89, 90, 5399, 5400, 129_599, 129_600)
     words = ["5.0 s", "89.0 s", "1.5 min", "90.0 min", "1.5 h", "36.0 h", "1.5 days"]
-    assert [measure_growth.in_words(value) for value in seconds] == words
+    assert [measure_growth.in_words(value, measure_growth.TIMES) for value in seconds] == words
+    assert measure_growth.in_words(51.2, measure_growth.SIZES) == "51.2 MB"
+    assert measure_growth.in_words(5.12e6, measure_growth.SIZES) == "5.1 TB"
 
 
 def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
@@ -418,7 +420,7 @@ def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
         paths = list(pictures.rglob("*.jpg"))
         sizes = [path.stat().st_size for path in paths]
         assert len(paths) == count and min(sizes) > 90_000 and max(sizes) < 110_000
-        return measure_growth.Row(count, processes, count / (40 * processes), 900, 1, "measured")
+        return measure_growth.Row(count, processes, "processor", count / 40 / processes, 900, 1)
 
     table = tmp_path / "table.csv"
     command = ["measure_growth.py", "--counts", "6", "12", "--more", "1000000", "--cards", "8"]
@@ -429,11 +431,15 @@ def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
     measure_growth.main()
     with table.open(encoding="utf8") as file:
         columns, *rows = csv.reader(file)
-    assert (
-        columns == measure_growth.COLUMNS and [row[0] for row in rows[:4]] == ["6"] * 2 + ["12"] * 2
-    )
-    assert rows[4][:7] == ["1,000,000", "2", "12,500", "3.5 h", "80", "", "5,120"]
-    assert rows[5][:7] == ["1,000,000", "8", "1,250", "20.8 min", "800", "", "5,120"]
+    assert columns == measure_growth.COLUMNS
+    assert [row[:2] for row in rows[:3]] == [
+        ["6", "1 processor"],
+        ["6", "2 processors"],
+        ["12", "2 processors"],
+    ]
+    assert rows[3] == ["1,000,000", "2 processors", "3.5 h", "80", "", "5.1 GB", "calculated"]
+    cards = ["1,000,000", "8 graphics cards", "20.8 min", "800", "", "5.1 GB", "calculated"]
+    assert rows[4] == cards
 
 
 def test_one_processor_decodes_at_some_rate(tmp_path):

@@ -18,11 +18,11 @@ from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 ROOT = Path(__file__).parent.parent.parent
 RAW = Path(__file__).parent / "raw.jsonl"
-SOURCE = "source's loops"
+SOURCE = "the original's loops"
 COLUMNS = [
     "",
     "seeds",
-    "s to the source's accuracy",
+    "s to the original's accuracy",
     "s in all",
     "times sooner",
     "accuracy at the end",
@@ -81,7 +81,7 @@ def works_of(records: list[dict]) -> list[str]:
 
 
 def target_of(runs: dict[str, list[dict]]) -> float | None:
-    """Return the source's final validation accuracy: its seeds' mean; None without the source."""
+    """Return the original's final validation accuracy: its seeds' mean; None without the original."""
     if SOURCE not in runs:
         return None
     return mean(run["lines"][-1]["val_accuracy"] for run in runs[SOURCE])
@@ -149,17 +149,16 @@ def times(values: list[float]) -> str:
 
 def accuracies(values: list[float]) -> str:
     """Write the mean of accuracies, with the lowest and the highest where there are several."""
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
+    middle, low, high = (f"{100 * f(values):.1f}" for f in (mean, min, max))
+    return f"{middle}\N{NO-BREAK SPACE}%" + (f" ({low}–{high})" if len(values) > 1 else "")
 
 
 def summarize(records: list[dict], work: str) -> list[list[str]]:
     """Reduce the records of a work to a row a contestant.
 
-    The source's accuracy is the mean of its seeds after their last epochs. All runs, the source's
+    The original's accuracy is the mean of its seeds after their last epochs. All runs, the original's
     own as well, are timed to their first epoch that ends there or above; "times sooner" compares
-    the medians. A seed of the source's loops that never gets there counts for that with all the
+    the medians. A seed of the original's loops that never gets there counts for that with all the
     time it took: with less than it would have needed.
     """
     if len({record["threads"] for record in records}) > 1:
@@ -191,7 +190,7 @@ def share_of(runs: list[dict], bare: float | None) -> float | None:
 def times_sooner(
     runs: dict[str, list[dict]], contestant: str, target: float | None
 ) -> float | None:
-    """Return how many times sooner than the source's loops a contestant has their accuracy."""
+    """Return how many times sooner than the original's loops a contestant has their accuracy."""
     if target is None:
         return None
     sources, mine = timed(runs[SOURCE]), timed(runs[contestant])

@@ -4,8 +4,8 @@
 
 Pictures are 500 JPEG files of about 100 kB under as many names as are asked for, so that they fit
 on the disk; they are read from memory, since the system keeps them there. A run is all of
-`extract_features.py`, its start included, in one process and in two, a thread each. Peak memory is
-that of the largest process.
+`extract_features.py`, its start included, in one process and in two, a thread each; of the largest
+number in two only, since it takes long. Peak memory is that of the largest process.
 
 For more pictures than can be measured here it calculates: a process with a graphics card does no
 more than the card (`--card-rate`), and no more than its processors can decode (`--cores`, and the
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(__file__).with_name("extract_features.py")
-COLUMNS = ["pictures", "processes", "seconds", "time", "a second", "peak MB", "disk MB", "how"]
+COLUMNS = ["pictures", "on", "time", "pictures a second", "peak MB", "disk", "how"]
 DISTINCT, WIDTH, HEIGHT, SIZE = 500, 500, 375, 160
 FEATURE_BYTES = 1280 * 4  # of EfficientNet-Lite0, float32
 # tf_efficientnet_lite0 on a GeForce RTX 4090, at 224 pixels, in 16 bits, without any decoding, by
@@ -42,32 +43,33 @@ class Row(NamedTuple):
 
     pictures: int
     processes: int
+    kind: str  #: what each process computes on: "processor" or "graphics card"
     seconds: float
-    peak_mb: float | None  #: None where it was not measured
+    peak_mb: float | None  #: None where it was not measured, but calculated
     disk_mb: float
-    how: str  #: "measured", or from what it was calculated
 
     def texts(self) -> list[str]:
         """Write it as in the table."""
-        peak = "" if self.peak_mb is None else f"{self.peak_mb:,.0f}"
         return [
             f"{self.pictures:,}",
-            f"{self.processes:,}",
-            f"{self.seconds:,.0f}",
-            in_words(self.seconds),
+            f"{self.processes} {self.kind}" + "s" * (self.processes > 1),
+            in_words(self.seconds, TIMES),
             f"{self.pictures / self.seconds:,.0f}",
-            peak,
-            f"{self.disk_mb:,.0f}",
-            self.how,
+            "" if self.peak_mb is None else f"{self.peak_mb:,.0f}",
+            in_words(self.disk_mb, SIZES),
+            "calculated" if self.peak_mb is None else "measured",
         ]
 
 
-def in_words(seconds: float) -> str:
-    """Write a time in the largest unit of which it has at least one and a half."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
+TIMES = {"days": 86400, "h": 3600, "min": 60, "s": 1}
+SIZES = {"TB": 1e6, "GB": 1e3, "MB": 1}
+
+
+def in_words(value: float, units: Mapping[str, float]) -> str:
+    """Write a value in the largest unit of which it has at least one and a half, or in the last."""
+    fitting = (unit for unit, size in units.items() if value >= 1.5 * size)
+    unit = next(fitting, [*units][-1])
+    return f"{value / units[unit]:.1f} {unit}"
 
 
 def make_pictures(folder: Path, count: int) -> None:
@@ -103,7 +105,7 @@ def measure(pictures: Path, count: int, processes: int, out: Path, shard_size: i
         sys.exit(f"{' '.join(command)} failed")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
     disk = sum(path.stat().st_size for path in out.iterdir()) / 1e6
-    return Row(count, processes, seconds, peak, disk, "measured")
+    return Row(count, processes, "processor", seconds, peak, disk)
 
 
 def decoding_rate(pictures: Path, count: int) -> float:
@@ -124,9 +126,10 @@ def decoding_rate(pictures: Path, count: int) -> float:
     return len(files) / (time.perf_counter() - start)
 
 
-def calculate(count: int, processes: int, rate: float, how: str) -> Row:
+def calculate(count: int, processes: int, kind: str, rate: float) -> Row:
     """Calculate from the pictures a second of each process; of the disk, only the features."""
-    return Row(count, processes, count / rate / processes, None, count * FEATURE_BYTES / 1e6, how)
+    disk = count * FEATURE_BYTES / 1e6
+    return Row(count, processes, kind, count / rate / processes, None, disk)
 
 
 def write(path: Path, rows: list[Row]) -> None:
@@ -157,7 +160,8 @@ def main() -> None:
         for count in args.counts:
             pictures = Path(folder, f"{count}")
             make_pictures(pictures, count)
-            for processes in args.processes:
+            largest = count == max(args.counts)
+            for processes in [max(args.processes)] if largest else args.processes:
                 out = Path(folder, f"{count}-by-{processes}")
                 rows.append(measure(pictures, count, processes, out, args.shard_size))
                 print(*rows[-1].texts(), sep="  ", flush=True)
@@ -167,11 +171,13 @@ def main() -> None:
 
     best = max(rows, key=lambda row: row.pictures / row.seconds)
     each = best.pictures / best.seconds / best.processes
-    for count in args.more:
-        rows.append(calculate(count, best.processes, each, "calculated: as measured"))
+    rows += [calculate(count, best.processes, "processor", each) for count in args.more]
     each = min(args.card_rate, args.cores * rate)
-    how = f"calculated: cards with {args.cores} processors each, {each:,.0f} pictures a second"
-    rows += [calculate(count, cards, each, how) for cards in args.cards for count in args.more]
+    rows += [
+        calculate(count, cards, "graphics card", each)
+        for cards in args.cards
+        for count in args.more
+    ]
     write(args.out, rows)
 
 
