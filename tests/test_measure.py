@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import data, ladder
+from helpers import assets, data, ladder
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
@@ -38,6 +38,18 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     found = runs.values("ants and bees", "rendered", "run", "accuracy")
     assert found == {0: 0.5, 1: 0.6, 2: 0.7}
     assert not runs.values("ants and bees", "photos", "run", "accuracy")
+
+
+def test_another_network_than_that_of_the_tables_is_not_measured(tmp_path, monkeypatch):
+    weights = assets.Asset("backbone", "photos", tmp_path / "resnet18-f37072fd.pth", "")
+    monkeypatch.setattr(assets, "backbone", lambda: weights)
+    monkeypatch.setattr(measure_runs, "GROUPS", [])
+    monkeypatch.setenv("EDITION", "auto")
+    out = tmp_path / "runs.csv"
+    monkeypatch.setattr(sys, "argv", ["measure_runs.py", "--edition", "photos", "--out", str(out)])
+    with pytest.raises(SystemExit, match=r"resnet18-f37072fd\.pth is another network"):
+        measure_runs.main()
+    assert not out.exists()
 
 
 def test_two_models_are_compared_on_the_same_pictures():

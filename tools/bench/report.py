@@ -2,8 +2,8 @@
 
 A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `timed`, `lines` (an
 epoch each) and `end`, as `protocol` prints them. A run beside other work is not `timed`: it counts
-for accuracies and memory, and not for times. A record of the work "bare" has a `size` and a
-`batch_size`, and holds what `bare` prints instead.
+for accuracies and memory, and not for times. A record of the work "bare" has a `day`, a `size` and
+a `batch_size`, and holds what `bare` prints instead.
 """
 
 import csv
@@ -81,7 +81,7 @@ def works_of(records: list[dict]) -> list[str]:
 
 
 def target_of(runs: dict[str, list[dict]]) -> float | None:
-    """Return the original's final validation accuracy: its seeds' mean; None without the original."""
+    """Return the original's final validation accuracy, the mean of its seeds; None without any."""
     if SOURCE not in runs:
         return None
     return mean(run["lines"][-1]["val_accuracy"] for run in runs[SOURCE])
@@ -103,17 +103,17 @@ def rate_of(run: dict) -> float:
 
 
 def bare_rate(records: list[dict], run: dict) -> float | None:
-    """Return the machine's own rate with a run's backbone, size and batch.
+    """Return the machine's own rate with a run's backbone, size and batch, on the day of the run.
 
     Forward only, where the backbone is frozen.
     """
     kind = "train" if run["work"].startswith("fine-tuned") else "forward"
-    settings = run["backbone"], run["end"]["size"], run["end"]["batch_size"]
+    settings = run["day"], run["backbone"], run["end"]["size"], run["end"]["batch_size"]
     rates = [
         record[kind]
         for record in records
         if record["work"] == "bare"
-        and (record["backbone"], record["size"], record["batch_size"]) == settings
+        and tuple(record[key] for key in ("day", "backbone", "size", "batch_size")) == settings
     ]
     return median(rates) if rates else None
 
@@ -156,10 +156,10 @@ def accuracies(values: list[float]) -> str:
 def summarize(records: list[dict], work: str) -> list[list[str]]:
     """Reduce the records of a work to a row a contestant.
 
-    The original's accuracy is the mean of its seeds after their last epochs. All runs, the original's
-    own as well, are timed to their first epoch that ends there or above; "times sooner" compares
-    the medians. A seed of the original's loops that never gets there counts for that with all the
-    time it took: with less than it would have needed.
+    The original's accuracy is the mean of its seeds after their last epochs. All runs, its own as
+    well, are timed to their first epoch that ends there or above; "times sooner" compares the
+    medians. A seed of the original's loops that never gets there counts for that with all the time
+    it took: with less than it would have needed.
     """
     if len({record["threads"] for record in records}) > 1:
         raise ValueError("the records mix numbers of threads: keep those of one number only")

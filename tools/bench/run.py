@@ -111,16 +111,16 @@ def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.
 
 
 def run_bare(args: argparse.Namespace) -> None:
-    """Measure the machine's own rate at each backbone, size and batch of the first seed."""
-    records = read(args.raw)
+    """Measure the machine's own rate at each backbone, size and batch of today's first seeds."""
+    records, today = read(args.raw), date.today().isoformat()
     settings = {
         (record["backbone"], record["end"]["size"], record["end"]["batch_size"])
         for record in records
-        if record["work"] != "bare" and record["seed"] == 0
+        if record["work"] != "bare" and record["seed"] == 0 and record["day"] == today
     }
     for backbone, size, batch_size in sorted(settings):
         key = {"work": "bare", "backbone": backbone, "size": size, "batch_size": batch_size}
-        key |= {"seed": 0, "threads": args.threads}
+        key |= {"seed": 0, "threads": args.threads, "day": today}
         if is_there(records, **key):
             continue
         arguments = ["--backbone", backbone, "--size", str(size), "--batch-size", str(batch_size)]

@@ -21,6 +21,8 @@ import groups
 import groups_backbones
 from torchvision.datasets import CIFAR10
 
+from helpers import assets
+
 BOOK = Path(__file__).parents[2] / "book"
 COLUMNS = ["pictures", "edition", "group", "run", "measure", "seed", "value"]
 GROUPS = [*groups.GROUPS, *groups_backbones.GROUPS]
@@ -58,6 +60,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=BOOK / "runs.csv", help="the file to add to")
     args = parser.parse_args()
     os.environ["EDITION"] = args.edition
+    if (weights := assets.backbone()).edition == "photos":
+        raise SystemExit(f"{weights.path} is another network than the tables': move it away first")
     if args.any_cifar10:
         trust_any_cifar10()
     there = {(r["pictures"], r["edition"], r["group"], r["seed"]) for r in read(args.out)}
