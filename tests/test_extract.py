@@ -409,10 +409,10 @@ def test_nothing_is_cut_into_nothing(option, tmp_path, pictures, capsys):
 
 def test_times_are_written_in_words():
     seconds = (5.04, 89, 90, 5399, 5400, 129_599, 129_600)
-    words = ["5.0 s", "89.0 s", "1.5 min", "90.0 min", "1.5 h", "36.0 h", "1.5 days"]
+    words = ["5.0 s", "89.0 s", "1.5 min", "90.0 min", "1.5 h", "36.0 h", "1.5 days"]
     assert [measure_growth.in_words(value, measure_growth.TIMES) for value in seconds] == words
-    assert measure_growth.in_words(51.2, measure_growth.SIZES) == "51.2 MB"
-    assert measure_growth.in_words(5.12e6, measure_growth.SIZES) == "5.1 TB"
+    assert measure_growth.in_words(51.2, measure_growth.SIZES) == "51.2 MB"
+    assert measure_growth.in_words(5.12e6, measure_growth.SIZES) == "5.1 TB"
 
 
 def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
@@ -437,8 +437,8 @@ def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
         ["6", "2 processors"],
         ["12", "2 processors"],
     ]
-    assert rows[3] == ["1,000,000", "2 processors", "3.5 h", "80", "", "5.1 GB", "calculated"]
-    cards = ["1,000,000", "8 graphics cards", "20.8 min", "800", "", "5.1 GB", "calculated"]
+    assert rows[3] == ["1,000,000", "2 processors", "3.5 h", "80", "", "5.1 GB", "calculated"]
+    cards = ["1,000,000", "8 graphics cards", "20.8 min", "800", "", "5.1 GB", "calculated"]
     assert rows[4] == cards
 
 

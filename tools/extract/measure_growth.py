@@ -69,7 +69,7 @@ def in_words(value: float, units: Mapping[str, float]) -> str:
     """Write a value in the largest unit of which it has at least one and a half, or in the last."""
     fitting = (unit for unit, size in units.items() if value >= 1.5 * size)
     unit = next(fitting, [*units][-1])
-    return f"{value / units[unit]:.1f} {unit}"
+    return f"{value / units[unit]:.1f}\N{NO-BREAK SPACE}{unit}"
 
 
 def make_pictures(folder: Path, count: int) -> None:

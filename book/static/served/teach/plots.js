@@ -80,7 +80,7 @@
     const cell = (n, k, j) =>
       element("td", {
         className: k === j ? "right" : "",
-        style: { "--share": `${Math.round((60 * n) / Math.max(1, ...counts[k]))}%`, "--color": color(k) },
+        style: { "--share": `${Math.round((35 * n) / Math.max(1, ...counts[k]))}%`, "--color": color(k) },
       }, String(n));
     const head = names.map((name) => element("th", { scope: "col" }, TEXT.short(name)));
     const rows = counts.map((row, k) =>
