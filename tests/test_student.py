@@ -524,6 +524,7 @@ def test_what_is_no_notebook_is_named(hand_in, checked, tmp_path):
         "f.ipynb": (b'{"cells": [{"source": 3, "metadata": []}]}', "none of its exercises"),
         "g.txt": (b"total = 6", "ends in .ipynb"),
         "h.ipynb": (b"", "larger than 20 MB"),
+        "i.ipynb": (b'{"cells": [], "metadata": {"course": {"chapter": []}}}', "none of its"),
     }
     for name, (data, _) in contents.items():
         (anna / name).write_bytes(data)

@@ -15,8 +15,8 @@ DAY = (2026, 1, 1, 0, 0, 0)  # the same files make the same archive
 
 
 def course_files() -> list[Path]:
-    """Return the files that git knows or would add; without git, all but what was built."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    """Return the files that git knows, and no hand-in beside them; without git, all but builds."""
+    command = ["git", "ls-files", "-z", "--cached"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
         names = [name for name in listed.decode().split("\0") if name]

@@ -109,7 +109,7 @@ def chapter_of(metadata: dict, cells: list[dict], chapters: list[Chapter]) -> Ch
 
     Raises a ValueError if it is none.
     """
-    stem = dictionary(metadata.get("course")).get("chapter")
+    stem = str(dictionary(metadata.get("course")).get("chapter"))
     text = "\n".join(cell["source"] for cell in cells if cell["type"] == "markdown")
     counts = Counter({chapter.stem: len(titled(text, chapter)) for chapter in chapters})
     if stem not in counts:
