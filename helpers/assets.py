@@ -15,6 +15,8 @@ import platformdirs
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
+from helpers.pictures.folders import made_by_systems
+
 EMBEDDED = Path(__file__).parent / "embedded"
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -99,13 +101,13 @@ def weights(name: str) -> Path | None:
     return whole(LITE0) if name == "tf_efficientnet_lite0" else None
 
 
-def input_size(edition: str | None = None) -> int:
+def input_size() -> int:
     """Return at how many pixels a side the backbone in use sees ants and bees best.
 
     The embedded one was pretrained on random crops of 64 pixels, in which things look larger than
     in a whole picture, so that larger pictures suit it (Touvron et al., 2019, arXiv:1906.06423).
     """
-    return 224 if backbone(edition).edition == "photos" else 96
+    return 224 if backbone().edition == "photos" else 96
 
 
 def resolve(name: str, edition: str | None = None) -> Asset:
@@ -126,7 +128,10 @@ def whole(rendered: Rendered) -> Path:
     """Return the file or folder of an embedded asset, complete and unchanged."""
     path = rendered.path
     if not path.exists() or sha256_of(path) != rendered.sha256:
-        raise ValueError(f"{path} is missing or changed: bring it back with `git restore {path}`")
+        raise ValueError(
+            f"{path} is missing or changed: bring it back from a fresh copy of the course, or with "
+            f"`git restore` and `git clean` (what is in no course is seen by `git status`)"
+        )
     return path
 
 
@@ -157,12 +162,13 @@ def has_photographs(name: str, folder: Path | None = None) -> bool:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256, in hexadecimal, of a file or of all names and contents in a folder.
 
-    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path", without the
-    files that begin with a dot, such as the .DS_Store of macOS.
+    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path", without what
+    systems make for themselves, such as .DS_Store and Thumbs.db.
     """
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    files = {f.relative_to(path).as_posix(): f for f in path.rglob("[!.]*") if f.is_file()}
-    lines = [f"{sha256_of(files[name])}  {name}\n" for name in sorted(files)]
+    files = {f.relative_to(path): f for f in path.rglob("*") if f.is_file()}
+    names = sorted(f.as_posix() for f in files if not any(map(made_by_systems, f.parts)))
+    lines = [f"{sha256_of(path / name)}  {name}\n" for name in names]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

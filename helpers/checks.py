@@ -70,6 +70,11 @@ def batch_weight(criterion: nn.Module, labels: Tensor) -> float:
     weight = getattr(criterion, "weight", None)
     if weight is None or not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss):
         return len(labels)
+    if weight.device != labels.device:
+        raise ValueError(
+            f"the criterion's weights are on {weight.device}, the batch on {labels.device}: "
+            f"move the criterion, too, with criterion.to(device)"
+        )
     total = weight[labels.long()].sum().item()
     if total <= 0:
         raise ValueError(f"the classes {labels.unique().tolist()} of a batch all have the weight 0")

@@ -164,9 +164,13 @@ def make_loaders(
     mean: RGB = MEAN,
     std: RGB = STD,
 ) -> Loaders:
-    """Shuffle the training part only, each epoch anew, from `seed`."""
+    """Shuffle the training part only, each epoch anew, from `seed`.
+
+    Where the last training batch would hold a single picture, it is left out: in training mode,
+    BatchNorm needs two.
+    """
     order = torch.Generator().manual_seed(seed)
-    single = len(train) % batch_size == 1  # picture in the last batch: BatchNorm can't normalize it
+    single = len(train) % batch_size == 1
     train_loader = DataLoader(train, batch_size, shuffle=True, generator=order, drop_last=single)
     test_loader = None if test is None else DataLoader(test, batch_size)
     return Loaders(train_loader, DataLoader(val, batch_size), test_loader, class_names, mean, std)

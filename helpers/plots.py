@@ -29,7 +29,7 @@ def imshow(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Show one normalized picture, with the statistics of the loader it came from."""
+    """Show one normalized picture `(3, H, W)`, with the statistics of the loader it came from."""
     ax = plt.gca() if ax is None else ax
     pixels = restore(image, mean, std)
     ax.imshow(pixels, interpolation="none" if len(pixels) < 128 else "antialiased")
@@ -107,6 +107,8 @@ def visualize_model(
             if wrong_first:  # a stable sort: of equally confident ones, the first stays first
                 shown.sort(key=lambda seen: seen[3] if seen[1] != seen[2] else 0, reverse=True)
             del shown[num_images:]
+            if len(shown) == num_images and not wrong_first:
+                break
     axes = image_grid(len(shown), num_columns=3)
     for ax, (image, label, guess, confidence) in zip(axes, shown, strict=True):
         mark, color = ("✓", RIGHT) if guess == label else ("✗", WRONG)
@@ -149,7 +151,10 @@ def plot_history(
 def plot_confusion(
     predicted: Tensor, labels: Tensor, class_names: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """Draw how many pictures of each true class (rows) were called what (columns)."""
+    """Draw how many pictures of each true class (rows) were called what (columns).
+
+    predicted, labels: `(N,)`, int64, on the CPU; indices into `class_names`.
+    """
     ax = plt.gca() if ax is None else ax
     n = len(class_names)
     counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n).numpy()

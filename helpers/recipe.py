@@ -33,7 +33,6 @@ def train_network(
     head_lr: float = 0.02,
     seed: int = 0,
     mode: Callable[[nn.Module], object] = train_mode,
-    verbose: bool = False,
 ) -> tuple[nn.Module, Loaders, History]:
     """Train a ResNet-18 with a new head: all of it, or with `freeze` the head alone.
 
@@ -50,7 +49,7 @@ def train_network(
     scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
     history = fit(
         model, loaders.train, loaders.val, nn.CrossEntropyLoss(), optimizer, device,
-        num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=verbose,
+        num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=False,
     )  # fmt: skip
     return model, loaders, history
 
@@ -86,10 +85,10 @@ def train_head(
     return head, history
 
 
-def best_head(features: TensorDataset, num_classes: int, *, decay: float = 0.01) -> nn.Linear:
-    """Return the linear head with the least mean loss plus `decay` / 2 times its squared weights.
+def best_head(features: TensorDataset, num_classes: int) -> nn.Linear:
+    """Return the linear head with the least mean loss plus 0.01 / 2 times its squared weights.
 
-    There is one such head, whatever the seed: logistic regression.
+    That is logistic regression. It has no seed: beginning with zeros, it always ends the same.
 
     features: `(N, num_features)`, float32, and labels `(N,)`, as of `extract_features`.
     """
@@ -100,13 +99,14 @@ def best_head(features: TensorDataset, num_classes: int, *, decay: float = 0.01)
     options = {"max_iter": 100, "tolerance_grad": 1e-4, "line_search_fn": "strong_wolfe"}
     optimizer = LBFGS(head.parameters(), **options)
 
-    def loss() -> Tensor:
+    def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(head(inputs), labels) + decay / 2 * head.weight.square().sum()
+        penalty = 0.01 / 2 * head.weight.square().sum()
+        loss = F.cross_entropy(head(inputs), labels) + penalty
         loss.backward()
         return loss
 
-    optimizer.step(loss)
+    optimizer.step(closure)
     return head
 
 
@@ -121,7 +121,6 @@ def adapt(
     head_lr: float = 1e-3,
     seed: int = 0,
     mode: Callable[[nn.Module], object] = fixed_statistics,
-    verbose: bool = False,
 ) -> tuple[nn.Module, Loaders, History]:
     """Train of a pretrained network what a rung of the ladder says, as chapter 6 does.
 
@@ -146,6 +145,6 @@ def adapt(
     scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
     history = fit(
         model, loaders.train, loaders.val, nn.CrossEntropyLoss(), optimizer, device,
-        num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=verbose,
+        num_epochs=num_epochs, scheduler=scheduler, mode=mode, verbose=False,
     )  # fmt: skip
     return model, loaders, history

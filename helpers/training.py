@@ -6,7 +6,6 @@ some, so a short last batch weighs what it should.
 """
 
 import copy
-import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -120,8 +119,8 @@ def fit(
         check_folder(checkpoint)
     if resume is not None:
         history, best_weights = resume_training(resume, parts, train_loader, num_epochs)
-    num_batches = min(length_hint(train_loader, 1), max_batches or sys.maxsize)
-    check_schedule(scheduler, num_epochs - len(history.lr), num_epochs, num_batches)
+    epochs_left = num_epochs - len(history.lr)
+    check_schedule(scheduler, epochs_left, num_epochs, num_batches=length_hint(train_loader, 1))
 
     try:
         epochs = range(len(history.lr) + 1, num_epochs + 1)

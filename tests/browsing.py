@@ -1,7 +1,6 @@
 """A browser, its pages, and where the site is: for the tests of what only a browser can tell."""
 
 import os
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pdf import BROWSERS
+from pdf import launch
 from playwright.sync_api import expect, sync_playwright
 
 WAIT = 120_000  # milliseconds, on a host that has other things to do
@@ -19,12 +18,12 @@ expect.set_options(timeout=WAIT)
 @pytest.fixture(scope="module")
 def browser():
     """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = "no browser: install Chromium (apt-get install chromium) or Google Chrome"
-        (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, timeout=WAIT)
+        try:
+            browser = launch(playwright, timeout=WAIT)
+        except SystemExit as missing:
+            stop = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
+            stop(str(missing))
         yield browser
         browser.close()
 
@@ -46,9 +45,14 @@ def page(window):
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.on("requestfailed", lambda request: page.errors.append(request.url))
+    page.on("requestfailed", lambda request: given_up(request) or page.errors.append(request.url))
     yield page
     page.close()
+
+
+def given_up(request):
+    """Tell whether a page left a request behind, such as for its icon, when another was opened."""
+    return request.failure == "net::ERR_ABORTED"
 
 
 def other_hosts(page, host):

@@ -78,6 +78,7 @@ LOSSES = {
     "none": (nn.CrossEntropyLoss(reduction="none"), "give it reduction='mean'"),
     "function": (lambda x, y: nn.functional.cross_entropy(x, y, reduction="none"), "must average"),
     "ignored": (nn.CrossEntropyLoss(ignore_index=2), "ignores the label 2.*out of the data set"),
+    "elsewhere": (nn.CrossEntropyLoss(torch.ones(3, device="meta")), r"on meta.*\.to\(device\)"),
     "no weight": (nn.CrossEntropyLoss(weight=torch.zeros(3)), "all have the weight 0"),
 }
 
@@ -148,6 +149,13 @@ def test_a_schedule_of_batches_is_refused_before_any_training(make, model, loade
     ):
         run(model, loader, make)
     assert torch.equal(model[0].weight, before)
+
+
+def test_a_schedule_is_measured_on_whole_epochs_where_a_part_is_run(model, loader):
+    history = run(model, loader, lambda o: lr_scheduler.CosineAnnealingLR(o, 8), max_batches=2)
+    assert len(history.lr) == 4  # 8 are the batches of the parts, and may be epochs as well
+    with pytest.raises(ValueError, match="built for batches, of which 4 epochs have 12"):
+        run(model, loader, FOR_BATCHES["cosine"], max_batches=2)
 
 
 FOR_EPOCHS = {

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,12 +255,29 @@ def test_a_folder_without_git_gives_the_same_course(tmp_path, monkeypatch):
     listed = archives.course_files()
     assert Path("helpers/training.py") in listed
     assert not [path for path in listed if path.parts[0] in ("_build", ".git", ".venv")]
+    assert {
+        path.parts[0] for path in listed if len(path.parts) > 1
+    } == archives.FOLDERS | archives.HIDDEN_FOLDERS
     monkeypatch.setattr(archives, "ROOT", tmp_path)
-    for name in ("a.py", "_build/b", ".venv/c", "sub/d.md", "x.egg-info/e"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    names = ["a.py", "_build/b", ".venv/c", "book/d.md", "x.egg-info/e", "handed-in/anna/f.ipynb"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert archives.course_files() == [Path("a.py"), Path("sub/d.md")]
+    assert archives.course_files() == [Path("a.py"), Path("book/d.md")]
+
+
+def test_what_lies_beside_the_course_is_not_packed(tmp_path, monkeypatch):
+    import archives
+
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    git(["git", "init"])
+    for name in ("book/a.md", "handed-in/anna/b.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    git(["git", "add", "book"])
+    monkeypatch.setattr(archives, "ROOT", tmp_path)
+    assert archives.course_files() == [Path("book/a.md")]
 
 
 def test_the_settings_of_the_notebooks_keep_the_slides():

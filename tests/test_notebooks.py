@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import write_tables
 
-from helpers import assets, data, recipe
+from helpers import assets, data, recipe, training
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -128,6 +128,18 @@ def test_exercises_have_solutions_and_a_box_opens_and_closes(notebook):
     assert exercises and exercises == solutions
     assert prose.count("{solution-start}") == prose.count("{solution-end}")
     assert ":class: chapter-box" in prose and ":class: key-points" in prose
+
+
+def test_the_functions_that_chapter_two_shows_are_those_of_today():
+    notebook = nbformat.read(PATHS[1], as_version=4)
+    shown = {}
+    for cell in code_cells(notebook):
+        if name := re.search(r"^show\(training\.(\w+)\)$", cell.source, re.MULTILINE):
+            shown[name[1]] = cell.outputs[0].data["text/markdown"]
+    assert list(shown) == ["train_one_epoch", "evaluate", "fit"]
+    for name, text in shown.items():
+        source = inspect.getsource(getattr(training, name))
+        assert text == f"```python\n{source}```", f"run chapter 2 again: {name} has changed"
 
 
 def test_nothing_is_left_unfinished(notebook):

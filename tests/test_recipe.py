@@ -93,8 +93,8 @@ def test_a_head_takes_another_optimizer(examples):
 def test_the_best_head_is_scikit_learns_logistic_regression():
     inputs, labels = torch.randn(31, 4) * 3, torch.arange(31) % 3
     inputs[:, 0] += labels
-    head = best_head(TensorDataset(inputs, labels), 3, decay=0.02)
-    oracle = LogisticRegression(C=1 / (0.02 * 31), tol=1e-9, solver="newton-cg")
+    head = best_head(TensorDataset(inputs, labels), 3)
+    oracle = LogisticRegression(C=1 / (0.01 * 31), tol=1e-9, solver="newton-cg")
     oracle.fit(inputs.double().numpy(), labels.numpy())
     weight, bias = (p.detach().numpy() for p in (head.weight, head.bias))
     np.testing.assert_allclose(weight, oracle.coef_, rtol=0, atol=1e-3)

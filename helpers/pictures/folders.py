@@ -15,8 +15,8 @@ from helpers.pictures.decode import name_some
 SUFFIXES = (*IMG_EXTENSIONS, ".jfif", ".avif", ".heic", ".heif", ".hif")
 PARTS = ("train", "val", "test")
 MISNAMED = {"train", "training", "val", "validation"}  # in small letters
-# Of Windows, macOS and Synology; and what Flickr gave in place of a photograph that was gone.
-SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "imagenotfound.gif"}
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # Windows, macOS, Synology
+PLACEHOLDER = "imagenotfound.gif"  # what Flickr gave in place of a photograph that was gone
 
 
 class Listing(NamedTuple):
@@ -129,9 +129,14 @@ def warn_of_unused(listing: Listing) -> None:
         )
 
 
-def is_hidden(name: str) -> bool:
+def made_by_systems(name: str) -> bool:
     """Tell whether a file or a folder is one that systems make for themselves."""
     return name.startswith(".") or name.lower() in SYSTEM_FILES
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or a folder is no part of a data set."""
+    return made_by_systems(name) or name.lower() == PLACEHOLDER
 
 
 def is_picture(path: Path) -> bool:

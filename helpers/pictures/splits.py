@@ -13,7 +13,10 @@ from helpers.pictures.folders import Listing
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw `count` indices, as many of each class; return them and all the others, in order."""
+    """Draw `count` indices, as many of each class; return them and all the others, in order.
+
+    labels: `(N,)`, int64. Raises a ValueError if the classes can't give as many each.
+    """
     generator = torch.Generator().manual_seed(seed)
     classes = labels.unique()
     each, rest = divmod(count, len(classes))

@@ -1,9 +1,10 @@
 """Turn the raw records of a benchmark into its tables and its figure; nothing else enters them.
 
 A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `timed`, `lines` (an
-epoch each) and `end`, as `protocol` prints them. A run beside other work is not `timed`: it counts
-for accuracies and memory, and not for times. A record of the work "bare" has a `day`, a `size` and
-a `batch_size`, and holds what `bare` prints instead.
+epoch each) and `end`, as `protocol` prints them. A run beside other work, or on a machine of
+another speed than the others of its work, is not `timed`: it counts for accuracies and memory, and
+not for times. `day` may name a part of one, where the machine changed. A record of the work "bare"
+has a `day`, a `size` and a `batch_size`, and holds what `bare` prints instead.
 """
 
 import csv

@@ -24,6 +24,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -135,16 +136,21 @@ def run_answers(
     return results
 
 
+KEEPING = threading.Lock()  # one copy at a time: a file that is being written is not whole
+
+
 def prepare(kernel: Kernel, lesson: str, features: Path) -> None:
     """Run what answers need of a lesson; raise a RuntimeError if it fails.
 
     features: those that the lesson keeps are kept there, for the kernels that follow
     """
-    shutil.copytree(features, kernel.folder / "features", dirs_exist_ok=True)
+    with KEEPING:
+        shutil.copytree(features, kernel.folder / "features", dirs_exist_ok=True)
     reply = kernel.run(lesson, LESSON_SECONDS)
     if reply.status != "ok":
         raise RuntimeError(f"the book's own lesson did not run ({reply.status}): {reply.text}")
-    shutil.copytree(kernel.folder / "features", features, dirs_exist_ok=True)
+    with KEEPING:
+        shutil.copytree(kernel.folder / "features", features, dirs_exist_ok=True)
 
 
 def bring_judge(kernel: Kernel) -> str:

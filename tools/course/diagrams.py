@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from address import ROOT
-from pdf import browser_path
+from pdf import launch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import sync_playwright
@@ -27,7 +27,7 @@ def in_chapters() -> list[Path]:
 def main() -> int:
     """Draw all of them a little larger than on the site: they are shown as large as they are."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path())
+        browser = launch(playwright)
         page = browser.new_page(device_scale_factor=1.25)
         for figure in in_chapters():
             page.goto(figure.as_uri())

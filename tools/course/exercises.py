@@ -42,9 +42,8 @@ class Exercise:
 
     label: str
     title: str
-    cell: (
-        str  # the id of the cell for the answer; of an open one, only the students' copies have it
-    )
+    # The id of the cell for the answer; of an open one, only the students' copies have it.
+    cell: str
     source: str = ""  # of that cell
 
     @property

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from address import ROOT
 from bs4 import BeautifulSoup, Tag
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from pypdf import PdfReader
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -77,7 +77,7 @@ def article_of(site: Path, page: str) -> Tag:
     return article
 
 
-def take_solutions(article: Tag, number: str) -> list[Tag]:
+def take_solutions(article: Tag) -> list[Tag]:
     """Take the solutions out of a page, each under a heading, with a note where it stood."""
     found = []
     for solution in article.select("div.solution"):
@@ -96,7 +96,7 @@ def compose(site: Path, numbers: dict[str, int]) -> str:
     entries, articles, solutions, part_before = [], [], [], None
     for part, page, title in listed_pages(site):
         article = article_of(site, page)
-        if found := take_solutions(article, title):
+        if found := take_solutions(article):
             solutions.append(f"<h2>{title}</h2>" + "".join(map(str, found)))
         if part != part_before:
             entries.append(f'<li class="part">{part}</li>')
@@ -137,11 +137,15 @@ def count_pages_of(reader: PdfReader) -> dict[str, int]:
     }
 
 
-def browser_path() -> str:
-    """Return where Chromium or Chrome is."""
-    if path := next(filter(None, map(shutil.which, BROWSERS)), None):
-        return path
-    raise SystemExit("The PDF needs Chromium or Google Chrome, and neither is on the path.")
+def launch(playwright: Playwright, **options) -> Browser:
+    """Start Chromium or Chrome: the one on the path, or where Chrome is usually installed."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    where = {"executable_path": path} if path else {"channel": "chrome"}
+    try:
+        return playwright.chromium.launch(**where, **options)
+    except Error as error:
+        text = "This needs a browser that starts: install Chromium or Google Chrome."
+        raise SystemExit(f"{text}\n{error}") from error
 
 
 def main(site: Path, out: Path) -> int:
@@ -151,7 +155,7 @@ def main(site: Path, out: Path) -> int:
     shutil.copy(ROOT / "book" / "static" / "print.css", site / "_static" / "print.css")
     path, aside = site / PRINTED, out.with_suffix(".part")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path())
+        browser = launch(playwright)
         page = browser.new_page()
         numbers: dict[str, int] = {}
         try:

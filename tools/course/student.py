@@ -99,7 +99,7 @@ def main(out: Path) -> int:
     makers = {"students": student_copy, "key": key_copy}
     names = [*makers, *(f"{name}.zip" for name in makers)]
     if not (out / README).exists() and any((out / name).exists() for name in names):
-        print(f"{out} has files that are not of this: name another folder, OUT=", file=sys.stderr)
+        print(f"{out} has files that are not of this: name another folder", file=sys.stderr)
         return 1
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     try:

@@ -1,6 +1,5 @@
 """The packages of the lock for another system or Python: which they are, and their wheels."""
 
-import hashlib
 import json
 import re
 import subprocess
@@ -12,6 +11,8 @@ from urllib.parse import unquote
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from helpers.assets import sha256_of
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 LISTED = "requirements.txt"  # beside the wheels
@@ -114,12 +115,6 @@ def pin_of(wheel: Path) -> str:
     """Return what a lock calls a wheel: name==version."""
     name, version, _, _ = parse_wheel_filename(wheel.name)
     return f"{name}=={version.public}"
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(platform: str, python: str) -> str:
