@@ -415,6 +415,23 @@ def test_times_are_written_in_words():
     assert measure_growth.in_words(5.12e6, measure_growth.SIZES) == "5.1 TB"
 
 
+def test_the_page_quotes_the_growth_of_features():
+    pages = Path(__file__).parents[1] / "book"
+    with (pages / "growth_features.csv").open(encoding="utf8") as file:
+        rows = list(csv.DictReader(file))
+    text = (pages / "speed.md").read_text("utf8")
+    (rate,) = {row["pictures a second"] for row in rows if row["on"] == "1 graphics card"}
+    assert f"decoding limits, at {rate} pictures a second" in text
+    whole = next(row for row in rows if row["pictures"] == "1,000,000")
+    assert f"{whole['disk'].split()[0]} kB of features each" in text
+    few, many = (row for row in rows if row["on"] == "2 processors" and row["how"] == "measured")
+    memory, pictures = (
+        int(many[key].replace(",", "")) - int(few[key].replace(",", ""))
+        for key in ("peak MB", "pictures")
+    )
+    assert 1000 * memory / pictures == pytest.approx(1, abs=0.3) and "about 1 kB a picture" in text
+
+
 def test_growth_is_measured_and_calculated(tmp_path, monkeypatch):
     def measure(pictures, count, processes, out, shard_size):
         paths = list(pictures.rglob("*.jpg"))

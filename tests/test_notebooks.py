@@ -228,10 +228,10 @@ def test_tables_and_boxes_hold_what_was_measured():
             assert list(csv.reader(file)) == rows, f"{name}.csv: write_tables.py"
 
 
-def measured(edition, run, measure):
-    """Return the values of all seeds of a run on ants and bees."""
-    found = write_tables.Runs().values(write_tables.ANTS, edition, run, measure)
-    return list(found.values())
+def measured(edition, run, measure, pictures=write_tables.ANTS):
+    """Return the values of all seeds of a run, in their order."""
+    found = write_tables.Runs().values(pictures, edition, run, measure)
+    return [found[seed] for seed in sorted(found)]
 
 
 def test_what_chapter_six_says_of_the_labels_was_measured():
@@ -295,3 +295,17 @@ def test_what_chapter_six_says_of_the_averages_was_measured():
         assert runs["back"] == pytest.approx(head, abs=0.01)
         made_up = (runs["again"] - runs["moved"]) / (head - runs["moved"])
         assert made_up > 0.9 if edition == "rendered" else 0.4 < made_up < 0.6
+
+
+def test_what_the_page_of_results_says_of_ten_classes_was_measured():
+    def points(run):
+        return [100 * share for share in measured("photos", run, "test accuracy", write_tables.TEN)]
+
+    for backbone, gain, begun in (("ResNet-18", 7.5, 1), ("Lite0", 3.7, -3)):
+        head, whole = points(f"head, {backbone}"), points(f"all, {backbone}")
+        assert all(one < other for one, other in zip(head, whole, strict=True))
+        assert mean(whole) - mean(head) == pytest.approx(gain, abs=0.05)
+        assert mean(whole) - mean(points(f"all, new head, {backbone}")) == pytest.approx(begun, 0.3)
+    for run, apart in (("head", 9), ("all", 5)):
+        apart_now = mean(points(f"{run}, Lite0")) - mean(points(f"{run}, ResNet-18"))
+        assert apart_now == pytest.approx(apart, abs=0.5)

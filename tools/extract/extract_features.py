@@ -11,7 +11,7 @@ The processes never talk to each other: what lies in OUT is done. A shard is wri
 not at all. So whatever was killed, the same command goes on, also with another number of processes,
 and computes nothing twice. Where pictures were added or replaced, it computes their shards anew.
 
-Every process keeps the list of all pictures, 0.7 kB each: give 10⁷ or more as several folders.
+Every process keeps the list of all pictures, about 1 kB each: give 10⁷ or more as several folders.
 """
 
 import argparse
