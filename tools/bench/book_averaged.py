@@ -2,8 +2,8 @@
 
 First the best head. Then the upper half of the network learns, from its third stage on, at 224
 pixels, with AdamW and one cycle of rates; below it nothing is trained, which saves half of the
-work. What is evaluated is the moving average of the weights, on each picture and its mirror image.
-The settings were chosen by two folds of a cross-validation on the training pictures.
+work. What is evaluated, once, is the moving average of the weights, on each picture and its mirror
+image. The settings were chosen by cross-validation on the training pictures.
 """
 
 import time
@@ -48,14 +48,13 @@ def main() -> None:
     run = Run()
     seed_everything(args.seed)
     options = {"size": SIZE, "batch_size": BATCH_SIZE, "seed": args.seed}
-    loaders = data.image_folders(args.data, **options)
-    whole = data.image_folders(args.data, augment=False, **options).train
-    val = first(loaders.val, args.max_batches)
-    num_classes, num_batches = len(loaders.class_names), args.max_batches or len(loaders.train)
+    train = data.image_folders(args.data, **options).train
+    whole = data.image_folders(args.data, augment=False, **options)
+    num_classes, num_batches = len(whole.class_names), args.max_batches or len(train)
 
     model = resnet18(num_classes, weights=BACKBONES["resnet18"].weights, freeze=True)
     model.to(memory_format=torch.channels_last)
-    features = extract_features(model, first(whole, args.max_batches), CPU)
+    features = extract_features(model, first(whole.train, args.max_batches), CPU)
     model.fc.load_state_dict(best_head(features, num_classes).state_dict())
     unfreeze_from(model, FIRST_TRAINED)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
@@ -66,12 +65,14 @@ def main() -> None:
     optimizer.register_step_post_hook(lambda *_: scheduler.step())
     optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(model))
     run.ready()
+    start, limit = time.perf_counter(), args.max_batches
     for _ in range(args.epochs):
-        start, loader = time.perf_counter(), loaders.train
-        train_one_epoch(model, loader, criterion, optimizer, CPU, max_batches=args.max_batches)
-        seconds = time.perf_counter() - start
-        found = evaluate(BothWays(averaged), val, criterion, CPU)
-        run.line(seconds, min(num_batches * BATCH_SIZE, len(loader.dataset)), found.accuracy)
+        train_one_epoch(model, train, criterion, optimizer, CPU, max_batches=limit)
+    seconds = time.perf_counter() - start
+    found = evaluate(BothWays(averaged), whole.val, criterion, CPU, max_batches=limit)
+    run.line(
+        seconds, args.epochs * min(num_batches * BATCH_SIZE, len(train.dataset)), found.accuracy
+    )
     run.end(size=SIZE, batch_size=BATCH_SIZE)
 
 

@@ -440,8 +440,8 @@ def span(values: dict[int, float]) -> str:
     """Write the smallest and the largest p: "0.34–1.00", "< 0.01–0.02", or "< 0.01"."""
     low, high = min(values.values()), max(values.values())
     if high < 0.01:
-        return "< 0.01"
-    return f"< 0.01–{high:.2f}" if low < 0.01 else f"{low:.2f}–{high:.2f}"
+        return "<\N{NO-BREAK SPACE}0.01"
+    return f"<\N{NO-BREAK SPACE}0.01–{high:.2f}" if low < 0.01 else f"{low:.2f}–{high:.2f}"
 
 
 def plot(runs: Runs, path: Path) -> None:
