@@ -129,8 +129,8 @@ def whole(rendered: Rendered) -> Path:
     path = rendered.path
     if not path.exists() or sha256_of(path) != rendered.sha256:
         raise ValueError(
-            f"{path} is missing or changed: bring it back from a fresh copy of the course, or with "
-            f"`git restore` and `git clean` (what is in no course is seen by `git status`)"
+            f"{path} is missing or changed: bring it back from a fresh copy of the course. In a "
+            f"clone, `git status` says what changed, and `git restore` and `git clean` undo it"
         )
     return path
 
