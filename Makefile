@@ -92,7 +92,7 @@ export OMP_WAIT_POLICY ?= passive
 book: export OMP_NUM_THREADS ?= 2
 book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
 
-COURSE := $(BIN)/python tools/course
+COURSE := $(BIN)/python -m tools.course
 BUILT := $(if $(filter photos,$(EDITION)),_build/photos/_build/html,_build/html)
 PDF := transfer-learning-hands-on.pdf
 
@@ -148,8 +148,8 @@ test-slow: $(INSTALLED)
 # Render every n-th embedded picture again and compare: about 4 seconds each on one processor.
 pictures-check: EVERY ?= 20
 pictures-check: $(INSTALLED)
-	$(BIN)/python tools/render/render_ants_bees.py helpers/embedded/ants_bees --check --every $(EVERY)
-	$(BIN)/python tools/render/render_cifar10.py helpers/embedded/cifar10 --check --every $(EVERY)
+	$(BIN)/python -m tools.provenance.render_ants_bees helpers/embedded/ants_bees --check --every $(EVERY)
+	$(BIN)/python -m tools.provenance.render_cifar10 helpers/embedded/cifar10 --check --every $(EVERY)
 
 # fastai has an environment of its own. BENCH="--smoke" sees that all runs; see tools/bench/run.py.
 PEERS := _build/peers
@@ -160,16 +160,16 @@ $(PEERS)/installed:
 	@touch $@
 
 bench: $(INSTALLED) $(PEERS)/installed
-	$(BIN)/python tools/bench/run.py $(BENCH)
+	$(BIN)/python -m tools.bench.run $(BENCH)
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --config book/lab/config.py
 
 data: $(INSTALLED)
-	$(BIN)/python tools/photographs bring $(if $(FROM),--from "$(FROM)")
+	$(BIN)/python -m tools.photographs bring $(if $(FROM),--from "$(FROM)")
 
 serve-data: $(INSTALLED)
-	$(BIN)/python tools/photographs serve $(if $(FROM),--from "$(FROM)")
+	$(BIN)/python -m tools.photographs serve $(if $(FROM),--from "$(FROM)")
 
 links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --path-output _build/links --all --quiet --builder linkcheck

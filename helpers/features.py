@@ -15,10 +15,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
-from helpers.checkpoints import is_whole, writing_whole
+from helpers.checkpoint import is_whole, writing_whole
 from helpers.metrics import NO_BATCH
 from helpers.models import eval_mode, head_name, head_of
-from helpers.runtime import progress, random_numbers_kept, seed_everything
+from helpers.runtime import preserve_rng_state, progress, seed_everything
 
 NUM_PROBES = 8  # pictures that are asked again before stored features are taken for theirs
 
@@ -79,7 +79,7 @@ def run_backbone(
     model: nn.Module, loader: DataLoader, device: torch.device, num_views: int
 ) -> Generator[tuple[Tensor, Tensor]]:
     """Give the features `(B, num_features)` and the labels `(B,)` of each batch of `views`."""
-    with without_head(model), channels_side_by_side(model, device):
+    with without_head(model), channels_last(model, device):
         num_batches = num_views * length_hint(loader)
         for inputs, labels in progress(views(loader, num_views), "features", num_batches):
             yield model(inputs.to(device)).float().cpu(), labels
@@ -98,7 +98,7 @@ def without_head(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def channels_side_by_side(model: nn.Module, device: torch.device) -> Iterator[None]:
+def channels_last(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Let the channels of a pixel lie side by side for a `with` block: convolutions are faster so.
 
     On MPS, not reliably: https://github.com/pytorch/pytorch/issues/174345
@@ -129,7 +129,7 @@ def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]
         )
     batch_size = loader.batch_size or 64  # a loader with a sampler of batches has none
     in_order = DataLoader(loader.dataset, batch_size, collate_fn=loader.collate_fn)
-    with random_numbers_kept(in_order):
+    with preserve_rng_state(in_order):
         for view in range(num_views):
             seed_everything(view)
             np.random.seed(view)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from helpers.data import Loaders
 from helpers.metrics import History
 from helpers.models import eval_mode
-from helpers.runtime import random_numbers_kept
+from helpers.runtime import preserve_rng_state
 
 WIDTH = 5  # inches: no figure is wider, so that on a phone its letters are still legible
 # Blue, vermilion and gray that are legible on a white page and on a dark one (contrast 4 and more).
@@ -76,7 +76,7 @@ def fit_titles(axes: np.ndarray) -> np.ndarray:
 def show_batch(loaders: Loaders, *, split: str = "train", num_images: int = 8) -> np.ndarray:
     """Show the first pictures of the next batch, as a model would see them; return the axes."""
     loader = loaders.part(split)
-    with random_numbers_kept(loader):
+    with preserve_rng_state(loader):
         inputs, labels = next(iter(loader))
     axes = image_grid(min(num_images, len(inputs)), num_columns=4)
     for ax, image, label in zip(axes, inputs, labels, strict=False):
@@ -100,7 +100,7 @@ def visualize_model(
     come first. Returns the axes, one a picture.
     """
     loader, shown = loaders.part(split), []
-    with random_numbers_kept(loader), eval_mode(model):
+    with preserve_rng_state(loader), eval_mode(model):
         for inputs, labels in loader:
             confidence, predicted = model(inputs.to(device)).softmax(dim=1).max(dim=1)
             shown += zip(inputs, labels, predicted.cpu(), confidence.cpu(), strict=True)

@@ -16,9 +16,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import Loaders
 from helpers.features import extract_features
-from helpers.ladder import fixed_statistics, train_only
 from helpers.metrics import History
-from helpers.models import build, head_of, parameter_groups, resnet18, train_mode
+from helpers.models import (
+    build,
+    fixed_statistics,
+    head_of,
+    parameter_groups,
+    resnet18,
+    train_mode,
+    train_only,
+)
 from helpers.runtime import get_device, seed_everything
 from helpers.training import fit
 
@@ -85,7 +92,7 @@ def train_head(
     return head, history
 
 
-def best_head(features: TensorDataset, num_classes: int) -> nn.Linear:
+def fit_logistic_regression(features: TensorDataset, num_classes: int) -> nn.Linear:
     """Return the linear head with the least mean loss plus 0.01 / 2 times its squared weights.
 
     That is logistic regression. It has no seed: beginning with zeros, it always ends the same.
@@ -110,10 +117,10 @@ def best_head(features: TensorDataset, num_classes: int) -> nn.Linear:
     return head
 
 
-def adapt(
+def fine_tune(
     load: Callable[..., Loaders],
     name: str,
-    rung: str,
+    strategy: str,
     *,
     head_first: bool = True,
     num_epochs: int = 6,
@@ -122,11 +129,11 @@ def adapt(
     seed: int = 0,
     mode: Callable[[nn.Module], object] = fixed_statistics,
 ) -> tuple[nn.Module, Loaders, History]:
-    """Train of a pretrained network what a rung of the ladder says, as chapter 6 does.
+    """Train of a pretrained network what a strategy of the ladder says, as chapter 6 does.
 
-    load: makes the loaders; takes `augment`. name: as of `build`. rung: as of `train_only`.
-    head_first: begin with the `best_head` on whole pictures, not with a random one.
-    lr, head_lr: of what the rung trains, and of the head; both fall along half a cosine.
+    load: makes the loaders; takes `augment`. name: as of `build`. strategy: as of `train_only`.
+    head_first: begin with the `fit_logistic_regression` on whole pictures, not with a random one.
+    lr, head_lr: of what the strategy trains, and of the head; both fall along half a cosine.
     mode: as of `fit`.
 
     Returns the model with its best weights, the loaders and the history.
@@ -139,8 +146,8 @@ def adapt(
         model.to(memory_format=torch.channels_last)  # faster so; on MPS, not reliable
     if head_first:
         features = extract_features(model, load(augment=False).train, device)
-        head_of(model).load_state_dict(best_head(features, num_classes).state_dict())
-    train_only(model, rung)
+        head_of(model).load_state_dict(fit_logistic_regression(features, num_classes).state_dict())
+    train_only(model, strategy)
     optimizer = AdamW(parameter_groups(model, lr=lr, head_lr=head_lr))
     scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
     history = fit(

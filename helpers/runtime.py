@@ -1,9 +1,11 @@
-"""The machine and its random numbers."""
+"""The machine: its device, its random numbers, its progress bars and its disk."""
 
 import os
 import random
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ def generators(loader: DataLoader) -> list[torch.Generator]:
 
 
 @contextmanager
-def random_numbers_kept(loader: DataLoader) -> Iterator[None]:
+def preserve_rng_state(loader: DataLoader) -> Iterator[None]:
     """Draw from `loader` in a `with` block, then put all random numbers back, NumPy's too."""
     states, numpy_state = random_states(), np.random.get_state()
     own_states = [(own, own.get_state()) for own in generators(loader)]
@@ -68,3 +70,19 @@ def random_numbers_kept(loader: DataLoader) -> Iterator[None]:
         np.random.set_state(numpy_state)
         for own, state in own_states:
             own.set_state(state)
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Give a `with` block a path to write to; at its end, move what is there to `path`.
+
+    Whatever happens, `path` holds the old file or the new one, never half of it. A process that is
+    killed may leave its `.part` file beside it, which nothing reads.
+    """
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

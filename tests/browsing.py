@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pdf import launch
 from playwright.sync_api import expect, sync_playwright
+
+from tools.course.pdf import launch
 
 WAIT = 120_000  # milliseconds, on a host that has other things to do
 expect.set_options(timeout=WAIT)

@@ -20,18 +20,16 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import download
 import numpy as np
-import own
 import pytest
-import sources
-from bring import bring, remove
 from torchvision.datasets import CIFAR10
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from helpers import assets
+from tools.photographs import download, own, sources
+from tools.photographs.bring import bring, remove
 
 PROCESSES = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
 if hasattr(os, "fork"):

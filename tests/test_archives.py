@@ -14,9 +14,9 @@ import pytest
 import stand_ins
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unpack import is_inside, unpack
 
 from helpers import assets
+from tools.photographs.unpack import is_inside, unpack
 
 LIMITS = {"max_files": 5, "max_bytes": 10_000}
 UNSAFE = ["../out", "a/../../out", "/etc/out", "..", "\\out", "a\\..\\out", "C:out", "C:/out",

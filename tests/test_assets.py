@@ -3,13 +3,11 @@
 import tarfile
 import zipfile
 
-import commands
-import own
 import pytest
-import sources
-from bring import bring
 
 from helpers import assets
+from tools.photographs import commands, own, sources
+from tools.photographs.bring import bring
 
 
 @pytest.fixture

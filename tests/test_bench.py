@@ -13,24 +13,26 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-import bare
-import book_averaged
-import book_lite0
-import groups_backbones
-import growth
-import hardware
 import numpy as np
-import protocol
 import pytest
-import report
-import run
 import torch
 from conftest import save_picture
 
-import book
 from helpers import assets, data, models
 from helpers.features import extract_features
-from helpers.recipe import adapt, best_head, train_network
+from helpers.recipe import fine_tune, fit_logistic_regression, train_network
+from tools.bench import (
+    bare,
+    book,
+    book_averaged,
+    book_lite0,
+    growth,
+    hardware,
+    protocol,
+    report,
+    run,
+)
+from tools.measure import groups_backbones
 
 SCRIPTS = ("book.py", "plain_pytorch.py", "source_loops.py")
 
@@ -276,17 +278,17 @@ def test_a_contestant_takes_the_other_backbone(script, task, tiny_pictures):
     assert lines[-1]["size"] == (40 if script == "book_lite0.py" else 224)
 
 
-@pytest.mark.parametrize("rung", book_lite0.RATES)
-def test_the_book_fine_tunes_lite0_as_chapter_6_does(rung, tiny_pictures):
+@pytest.mark.parametrize("strategy", book_lite0.RATES)
+def test_the_book_fine_tunes_lite0_as_chapter_6_does(strategy, tiny_pictures):
     options = ["--data", str(tiny_pictures), "--size", "64", "--backbone", protocol.LITE0]
-    options += ["--task", "fine-tuned", "--rung", rung, "--epochs", "2"]
+    options += ["--task", "fine-tuned", "--strategy", strategy, "--epochs", "2"]
     *epochs, end = run.python_lines(Path(sys.executable), "book_lite0.py", options, threads=1)
     assert [line["pictures"] for line in epochs] == [9, 9]
     assert 0 < end["setup_seconds"] < epochs[0]["seconds"] < epochs[1]["seconds"]
     statistics = data.statistics(models.build(protocol.LITE0, 2))
     load = partial(data.image_folders, tiny_pictures, size=64, **statistics)
-    rate = groups_backbones.LADDER[rung].lite0_lr
-    *_, history = adapt(load, protocol.LITE0, rung, num_epochs=2, lr=rate, head_lr=rate)
+    rate = groups_backbones.LADDER[strategy].lite0_lr
+    *_, history = fine_tune(load, protocol.LITE0, strategy, num_epochs=2, lr=rate, head_lr=rate)
     found = [line["val_accuracy"] for line in epochs]
     assert found == pytest.approx(history.val_accuracy, abs=1e-4)
 
@@ -316,7 +318,7 @@ def test_the_book_s_frozen_lite0_has_the_best_head(tiny_pictures):
     assert line["epoch"] == 1 and line["pictures"] == 9 and end["size"] == 64
     model = models.build(protocol.LITE0, 2)
     loaders = data.image_folders(tiny_pictures, size=64, augment=False, **data.statistics(model))
-    head = best_head(extract_features(model, loaders.train, book.CPU), 2)
+    head = fit_logistic_regression(extract_features(model, loaders.train, book.CPU), 2)
     inputs, labels = extract_features(model, loaders.val, book.CPU).tensors
     share = (head(inputs).argmax(dim=1) == labels).float().mean().item()
     assert line["val_accuracy"] == pytest.approx(share, abs=1e-4)
@@ -379,10 +381,10 @@ def test_the_book_takes_part_with_the_settings_of_its_chapters():
 def test_the_book_trains_lite0_with_the_settings_of_its_ladder():
     assert groups_backbones.IMAGENET.size == book_lite0.SIZE
     assert book_lite0.EPOCHS["fine-tuned"] == (
-        inspect.signature(adapt).parameters["num_epochs"].default
+        inspect.signature(fine_tune).parameters["num_epochs"].default
     )
-    for rung, rate in book_lite0.RATES.items():
-        assert rate == groups_backbones.LADDER[rung].lite0_lr
+    for strategy, rate in book_lite0.RATES.items():
+        assert rate == groups_backbones.LADDER[strategy].lite0_lr
 
 
 def test_the_bare_rate_is_the_batch_over_the_median_of_its_steps(monkeypatch):

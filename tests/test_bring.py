@@ -16,19 +16,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-import commands
-import download
-import own
 import pooch
 import psutil
 import pytest
-import sources
 import stand_ins
-from bring import bring, remove
-from serve import make_application, serve
 from tornado.web import Application, StaticFileHandler
 
 from helpers import assets
+from tools.photographs import commands, download, own, sources
+from tools.photographs.bring import bring, remove
+from tools.photographs.serve import make_application, serve
 
 NAMES = list(assets.PHOTOS)
 needs_links = pytest.mark.skipif(

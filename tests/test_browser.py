@@ -144,7 +144,7 @@ SLIDES = [name.removesuffix(".ipynb") for name in NOTEBOOKS]
 def test_the_search_finds_a_section_and_shows_its_words(page, addresses, scheme):
     page.goto(f"{addresses[scheme]}/search.html?q=batchnorm")
     first = page.locator("#book-search-results li").first
-    assert first.locator("a").inner_text().startswith(("BatchNorm", "adapt BatchNorm"))
+    assert first.locator("a").inner_text().startswith(("BatchNorm", "fine_tune BatchNorm"))
     expect(page.locator("#book-search-results mark").first).to_be_visible()
     page.locator("#book-search").fill("run the backbone once")
     link = page.locator("#book-search-results li a").first

@@ -11,8 +11,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.checks import TrainingInterrupted
-from helpers.training import evaluate, fit, train_one_epoch
+from helpers.training import TrainingInterrupted, evaluate, fit, train_one_epoch
 
 WEIGHTS = [1.0, 5.0, 20.0]
 

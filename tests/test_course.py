@@ -11,16 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
-import address
-import guide
-import icons
 import nbformat
-import plain
 import pytest
-import slides
-from address import Address
 from conftest import ROOT
 from PIL import Image
+
+from book._ext import icons
+from tools.course import address, guide, plain, slides
+from tools.course.address import Address
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SITE = Address("https://github.com/owner/name", "main", "https://owner.github.io/name/")
@@ -174,7 +172,7 @@ def test_diagrams_of_the_copies_are_those_of_the_chapters():
         with Image.open(drawn) as image:
             source = drawn.with_suffix(".svg").read_bytes()
             assert image.info["source"] == hashlib.sha256(source).hexdigest(), (
-                f"{drawn.name} is older than its SVG: python tools/course diagrams"
+                f"{drawn.name} is older than its SVG: python -m tools.course diagrams"
             )
 
 
@@ -250,7 +248,7 @@ def test_vendored_scripts_are_those_that_the_table_names():
 
 
 def test_a_folder_without_git_gives_the_same_course(tmp_path, monkeypatch):
-    import archives
+    from tools.course import archives
 
     listed = archives.course_files()
     assert Path("helpers/training.py") in listed
@@ -268,7 +266,7 @@ def test_a_folder_without_git_gives_the_same_course(tmp_path, monkeypatch):
 
 
 def test_what_lies_beside_the_course_is_not_packed(tmp_path, monkeypatch):
-    import archives
+    from tools.course import archives
 
     git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
     git(["git", "init"])

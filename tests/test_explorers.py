@@ -13,15 +13,12 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
-import measure_crops
 import numpy as np
 import pytest
-import render_ants_bees
 import torch
 from bs4 import BeautifulSoup
 from conftest import save_picture
 from PIL import Image
-from raytrace import Picture
 from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestCentroid
@@ -43,6 +40,8 @@ from helpers.explorers import (
 )
 from helpers.models import build, head_of, resnet18
 from helpers.runtime import seed_everything
+from tools.provenance import measure_crops, render_ants_bees
+from tools.provenance.raytrace import Picture
 
 CPU = torch.device("cpu")
 
@@ -461,7 +460,7 @@ def test_lost_runs_are_told_and_not_chosen(monkeypatch):
 
 
 def test_a_stage_trains_from_its_first_layer_on():
-    from helpers.ladder import unfreeze_from
+    from helpers.models import unfreeze_from
 
     names = {name.split(".")[0] for name, _ in resnet18(2).named_parameters()}
     order = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]

@@ -8,13 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import extract_features
-import measure_growth
 import numpy as np
 import pytest
 import torch
 from conftest import save_picture
-from shards import read_features, read_manifest
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -22,6 +19,8 @@ from helpers import assets, data
 from helpers.features import extract_features as extract_in_memory
 from helpers.models import build
 from helpers.training import fit
+from tools.extract import extract_features, measure_growth
+from tools.extract.shards import read_features, read_manifest
 
 ROOT = Path(__file__).parent.parent
 TOOL = ROOT / "tools" / "extract" / "extract_features.py"

@@ -12,14 +12,14 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-import check_notebooks
 import pytest
-import sources
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers import assets
+from tools.measure import check_notebooks
+from tools.photographs import sources
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -1,4 +1,4 @@
-"""What each rung trains, and what it leaves to the last bit."""
+"""What each strategy trains, and what it leaves to the last bit."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,18 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.ladder import RUNGS, LowRank, fixed_statistics, train_only
-from helpers.models import build, changed, count_parameters, eval_mode, snapshot, train_mode
+from helpers.models import (
+    STRATEGIES,
+    LowRank,
+    build,
+    changed,
+    count_parameters,
+    eval_mode,
+    fixed_statistics,
+    snapshot,
+    train_mode,
+    train_only,
+)
 from helpers.training import train_one_epoch
 
 LITE0 = "tf_efficientnet_lite0"
@@ -29,28 +39,30 @@ def train(model, pictures, mode=train_mode):
 
 
 def trained(name, key):
-    """Tell which rungs train a parameter, by its name alone."""
+    """Tell which strategies train a parameter, by its name alone."""
     head = {"resnet18": "fc", LITE0: "classifier"}[name]
     last = {"resnet18": ("layer4", "fc"), LITE0: ("blocks.6", "conv_head", "bn2", "classifier")}
     if key.startswith(head):
-        return set(RUNGS)
-    rungs = {"all"}
+        return set(STRATEGIES)
+    strategies = {"all"}
     if key.startswith(last[name]):
-        rungs.add("last stage")
+        strategies.add("last stage")
     if ".bn" in key or key.startswith("bn") or ".downsample.1." in key:
-        rungs.add("normalization")
-    return rungs
+        strategies.add("normalization")
+    return strategies
 
 
 @pytest.mark.parametrize("name", ["resnet18", LITE0])
-@pytest.mark.parametrize("rung", [rung for rung in RUNGS if rung != "low rank"])
-def test_a_rung_trains_what_it_says_and_nothing_else(name, rung, pictures):
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "low rank"])
+def test_a_strategy_trains_what_it_says_and_nothing_else(name, strategy, pictures):
     model = build(name, 2)
-    train_only(model, rung)
+    train_only(model, strategy)
     before = snapshot(model)
     train(model, pictures, mode=fixed_statistics)
     parameters = {key for key, _ in model.named_parameters()}
-    assert set(changed(model, before)) == {key for key in parameters if rung in trained(name, key)}
+    assert set(changed(model, before)) == {
+        key for key in parameters if strategy in trained(name, key)
+    }
 
 
 @pytest.mark.parametrize("name", ["resnet18", LITE0, "convnext_atto"])
@@ -91,11 +103,11 @@ def test_the_sum_is_that_of_numpy():
     assert torch.linalg.matrix_rank(change, rtol=1e-4) == 2
 
 
-@pytest.mark.parametrize("rung", ["normalization", "all"])
-def test_the_mode_decides_whether_statistics_move(rung, pictures):
+@pytest.mark.parametrize("strategy", ["normalization", "all"])
+def test_the_mode_decides_whether_statistics_move(strategy, pictures):
     for mode, moved in ((train_mode, True), (fixed_statistics, False)):
         model = build(LITE0, 2)
-        train_only(model, rung)
+        train_only(model, strategy)
         before = snapshot(model)
         train(model, pictures, mode=mode)
         assert any("running" in key for key in changed(model, before)) == moved
@@ -107,6 +119,6 @@ def test_fixed_statistics_train_the_rest():
     assert [layer.training for layer in model] == [True, False, True]
 
 
-def test_an_unknown_rung_is_refused():
-    with pytest.raises(ValueError, match="rung is 'top': choose one of head, normalization, low "):
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(ValueError, match="strategy is .top.: choose one of head, "):
         train_only(build("resnet18", 2, weights=None), "top")

@@ -4,18 +4,15 @@ import csv
 import sys
 from functools import partial
 
-import groups
-import groups_backbones
-import measure_runs
 import pytest
 import torch
-import write_tables
-from groups import Group
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from helpers import assets, data, ladder
+from helpers import assets, data, models
+from tools.measure import groups, groups_backbones, measure_runs, write_tables
+from tools.measure.groups import Group
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
@@ -118,8 +115,8 @@ def test_the_nearest_neighbors_are_those_of_scikit_learn():
 
 
 def test_every_rung_of_the_ladder_is_one_that_can_be_trained():
-    rungs = {way.rung for way in groups_backbones.LADDER.values()}
-    assert rungs == set(ladder.RUNGS)
+    strategies = {way.strategy for way in groups_backbones.LADDER.values()}
+    assert strategies == set(models.STRATEGIES)
 
 
 def test_rates_are_tried_on_training_pictures_that_were_not_learned_from():

@@ -10,7 +10,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import assets, data
-from helpers.checks import batch_loss
 from helpers.features import extract_features
 from helpers.metrics import predict
 from helpers.models import (
@@ -25,7 +24,7 @@ from helpers.models import (
     trainable_parameters,
     unfreeze_parameters,
 )
-from helpers.training import evaluate, fit, train_one_epoch
+from helpers.training import batch_loss, evaluate, fit, train_one_epoch
 
 
 @pytest.fixture

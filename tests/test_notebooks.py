@@ -9,9 +9,9 @@ from statistics import mean
 
 import nbformat
 import pytest
-import write_tables
 
 from helpers import assets, data, recipe, training
+from tools.measure import write_tables
 
 ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -252,10 +252,10 @@ def test_the_landing_page_quotes_the_results_on_photographs():
 def test_the_seeds_on_photographs_are_as_many_as_the_page_says():
     runs = write_tables.Runs()
     for result, seeds in zip(write_tables.RESULTS.values(), (5, 5, 5, 5), strict=True):
-        for rung in write_tables.RUNGS.values():
-            name = f"{rung}, {result.backbone}"
+        for strategy in write_tables.STRATEGIES.values():
+            name = f"{strategy}, {result.backbone}"
             values = runs.values(result.pictures, "photos", name, result.measure)
-            assert len(values) in (seeds, 0), (result, rung)
+            assert len(values) in (seeds, 0), (result, strategy)
 
 
 FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")
@@ -263,18 +263,21 @@ FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")
 
 def test_what_chapter_six_says_of_the_ladder_was_measured():
     last = "last validation accuracy"
-    for rung in (*FIXED, "all, batch statistics", "normalization, batch statistics"):
-        against = f"{rung}, ResNet-18 ~ head, ResNet-18"
-        assert min(measured("photos", against, "p")) > 0.05, rung
-    for rung in FIXED:
-        assert min(measured("photos", f"{rung}, Lite0 ~ head, Lite0", "p")) > 0.05, rung
-        gain = mean(measured("photos", f"{rung}, Lite0", last)) - 0.9346
-        assert abs(gain) < 0.02, rung
+    for strategy in (*FIXED, "all, batch statistics", "normalization, batch statistics"):
+        against = f"{strategy}, ResNet-18 ~ head, ResNet-18"
+        assert min(measured("photos", against, "p")) > 0.05, strategy
+    for strategy in FIXED:
+        assert min(measured("photos", f"{strategy}, Lite0 ~ head, Lite0", "p")) > 0.05, strategy
+        gain = mean(measured("photos", f"{strategy}, Lite0", last)) - 0.9346
+        assert abs(gain) < 0.02, strategy
     spoiled = "all, batch statistics, Lite0"
     assert max(measured("photos", f"{spoiled} ~ head, Lite0", "p")) < 0.05
     assert mean(measured("photos", spoiled, last)) == pytest.approx(0.9346 - 0.09, abs=0.005)
-    rungs = ("head", "normalization", "low rank", "last stage", "all", "all, batch statistics")
-    means = [mean(measured("rendered", f"{rung}, ResNet-18", "test accuracy")) for rung in rungs]
+    strategies = ("head", "normalization", "low rank", "last stage", "all", "all, batch statistics")
+    means = [
+        mean(measured("rendered", f"{strategy}, ResNet-18", "test accuracy"))
+        for strategy in strategies
+    ]
     assert means == sorted(means) and means[-1] - means[0] == pytest.approx(0.11, abs=0.005)
 
 

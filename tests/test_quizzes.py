@@ -3,8 +3,9 @@
 import json
 
 import pytest
-import write_quizzes
-from write_quizzes import ROOT, letter
+
+from tools.measure import write_quizzes
+from tools.measure.write_quizzes import ROOT, letter
 
 CHAPTERS = range(1, 7)
 
@@ -14,7 +15,9 @@ def test_a_chapter_shows_its_quiz(chapter):
     notebook = json.loads(write_quizzes.notebook(chapter).read_text("utf8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"]]
     (shown,) = [cell for cell in cells if cell.startswith(write_quizzes.TITLE)]
-    assert shown == write_quizzes.cell(write_quizzes.read(chapter)), "run tools/write_quizzes.py"
+    assert shown == write_quizzes.cell(write_quizzes.read(chapter)), (
+        "run python -m tools.measure.write_quizzes"
+    )
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -43,7 +46,7 @@ def test_the_right_answer_may_be_any():
 def test_the_page_of_answers_is_that_of_the_files():
     quizzes = {chapter: write_quizzes.read(chapter) for chapter in CHAPTERS}
     page = (ROOT / "book" / "answers.md").read_text("utf8")
-    assert page == write_quizzes.answers(quizzes), "run tools/write_quizzes.py"
+    assert page == write_quizzes.answers(quizzes), "run python -m tools.measure.write_quizzes"
     for chapter, questions in quizzes.items():
         part = page.split(f"## Chapter {chapter}")[1].split("##")[0]
         for number, question in enumerate(questions, 1):

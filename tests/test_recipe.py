@@ -12,9 +12,16 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import data
-from helpers.ladder import fixed_statistics, train_only
-from helpers.models import build, changed, eval_mode, resnet18, snapshot
-from helpers.recipe import adam, adapt, best_head, train_head, train_network
+from helpers.models import (
+    build,
+    changed,
+    eval_mode,
+    fixed_statistics,
+    resnet18,
+    snapshot,
+    train_only,
+)
+from helpers.recipe import adam, fine_tune, fit_logistic_regression, train_head, train_network
 from helpers.runtime import seed_everything
 from helpers.training import fit
 
@@ -93,7 +100,7 @@ def test_a_head_takes_another_optimizer(examples):
 def test_the_best_head_is_scikit_learns_logistic_regression():
     inputs, labels = torch.randn(31, 4) * 3, torch.arange(31) % 3
     inputs[:, 0] += labels
-    head = best_head(TensorDataset(inputs, labels), 3)
+    head = fit_logistic_regression(TensorDataset(inputs, labels), 3)
     oracle = LogisticRegression(C=1 / (0.01 * 31), tol=1e-9, solver="newton-cg")
     oracle.fit(inputs.double().numpy(), labels.numpy())
     weight, bias = (p.detach().numpy() for p in (head.weight, head.bias))
@@ -101,12 +108,12 @@ def test_the_best_head_is_scikit_learns_logistic_regression():
     np.testing.assert_allclose(bias - bias.mean(), oracle.intercept_, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("rung", ["head", "low rank", "all"])
-def test_a_network_is_adapted_as_chapter_6_writes_it(rung, load, cpu, criterion):
+@pytest.mark.parametrize("strategy", ["head", "low rank", "all"])
+def test_a_network_is_adapted_as_chapter_6_writes_it(strategy, load, cpu, criterion):
     half = (0.5, 0.5, 0.5)
     load = partial(load, mean=half, std=half)
     options = {"num_epochs": 2, "lr": 1e-3, "head_lr": 1e-2, "seed": 3}
-    _, loaders, history = adapt(load, "tf_efficientnet_lite0", rung, **options)
+    _, loaders, history = fine_tune(load, "tf_efficientnet_lite0", strategy, **options)
     assert loaders.mean == half
 
     seed_everything(3)
@@ -117,9 +124,9 @@ def test_a_network_is_adapted_as_chapter_6_writes_it(rung, load, cpu, criterion)
         inputs = torch.cat([inputs for inputs, _ in whole])
     with eval_mode(model), torch.no_grad():
         features = model.forward_head(model.forward_features(inputs), pre_logits=True)
-    head = best_head(TensorDataset(features, torch.tensor([0, 0, 0, 1, 1])), 2)
+    head = fit_logistic_regression(TensorDataset(features, torch.tensor([0, 0, 0, 1, 1])), 2)
     model.classifier.load_state_dict(head.state_dict())
-    train_only(model, rung)
+    train_only(model, strategy)
     groups = [{"params": model.classifier.parameters(), "lr": 1e-2}]
     rest = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     if rest := [parameter for parameter in rest if parameter.requires_grad]:
@@ -136,7 +143,7 @@ def test_a_network_is_adapted_as_chapter_6_writes_it(rung, load, cpu, criterion)
 
 def test_without_head_first_the_head_is_random(load):
     options = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0, "seed": 3}
-    first = adapt(load, "resnet18", "head", **options)[0].fc.weight
-    other = adapt(load, "resnet18", "head", head_first=False, **options)[0].fc.weight
+    first = fine_tune(load, "resnet18", "head", **options)[0].fc.weight
+    other = fine_tune(load, "resnet18", "head", head_first=False, **options)[0].fc.weight
     seed_everything(3)
     assert torch.equal(other, resnet18(2).fc.weight) and not torch.equal(first, other)

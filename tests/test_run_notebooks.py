@@ -5,9 +5,10 @@ import json
 from base64 import b64decode, b64encode
 
 import nbformat
-import run_notebooks
-from check_notebooks import problems
 from PIL import Image
+
+from tools.measure import run_notebooks
+from tools.measure.check_notebooks import problems
 
 CELLS = [
     "import os, sys\nfrom helpers import explorers\nexplorers.schedule()",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from helpers.runtime import (
     get_device,
-    random_numbers_kept,
+    preserve_rng_state,
     random_states,
     seed_everything,
     set_random_states,
@@ -69,7 +69,7 @@ def test_random_numbers_are_kept_also_when_looking_fails():
         drawn = [torch.rand(2, generator=generator).tolist() for generator in (own, samplers)]
         return *draw(), np.random.rand(), *drawn
 
-    with pytest.raises(RuntimeError, match="in between"), random_numbers_kept(loader):
+    with pytest.raises(RuntimeError, match="in between"), preserve_rng_state(loader):
         drawn = draw_all()
         raise RuntimeError("in between")
     assert draw_all() == drawn

@@ -6,12 +6,11 @@ import zipfile
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
-import edition
 import pytest
-import tables
 from bs4 import BeautifulSoup
 from conftest import chapters
 
+from book._ext import edition, tables
 from helpers import assets
 
 

@@ -12,13 +12,12 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-import archives
 import pytest
-import serve
 import stand_ins
-import stick
-import wheels
 from packaging.requirements import Requirement
+
+from tools.course import archives, stick, wheels
+from tools.photographs import serve
 
 ROOT = Path(__file__).parent.parent
 ON_STICK = ROOT / "tools" / "course" / "on_stick"

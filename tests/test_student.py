@@ -11,15 +11,12 @@ import sys
 import time
 import zipfile
 
-import check
-import exercises
-import hand_ins
-import kernels
 import nbformat
 import psutil
 import pytest
-import student
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools.course import check, exercises, hand_ins, kernels, student
 
 PATHS = sorted(exercises.NOTEBOOKS.glob("*.ipynb"))
 SECONDS, MEMORY_MB = 3, 700

@@ -8,7 +8,6 @@ import re
 import zlib
 from urllib.parse import urlsplit
 
-import in_page
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -19,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from torch import nn
 
+from book._ext import in_page
 from helpers import assets
 from helpers.data import image_folders, statistics
 from helpers.features import extract_features

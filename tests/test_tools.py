@@ -9,20 +9,22 @@ import random
 import shutil
 import zipfile
 
-import convert_efficientnet_lite0
 import numpy as np
-import pretrain_backbone
 import pytest
-import raytrace
-import render_ants_bees
-import render_cifar10
 import safetensors.torch
 import torch
 import torchvision
 from PIL import Image
-from raytrace import Picture
 
 from helpers import assets
+from tools.provenance import (
+    convert_efficientnet_lite0,
+    pretrain_backbone,
+    raytrace,
+    render_ants_bees,
+    render_cifar10,
+)
+from tools.provenance.raytrace import Picture
 
 RENDERERS = (render_ants_bees, render_cifar10)
 

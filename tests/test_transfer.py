@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import transfer
 from safetensors.torch import load_file
 
+from book import transfer
 from helpers import assets, data
 from helpers.metrics import predict
 from helpers.models import changed, snapshot

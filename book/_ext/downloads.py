@@ -7,7 +7,6 @@ says that it will be there.
 
 import os
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
@@ -16,13 +15,8 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT / "tools" / "course"))
-
-import address  # noqa: E402
-import archives  # noqa: E402
-import plain  # noqa: E402
-import slides  # noqa: E402
+from tools.course import address, archives, plain, slides
+from tools.course.address import ROOT
 
 PDF = "transfer-learning-hands-on.pdf"
 WHOLE = "the whole course: notebooks, pages, `helpers`, tests, pictures and networks"

@@ -3,27 +3,12 @@
 The slides take their notes and minutes from the same files (tools/course/slides.py).
 """
 
-import tomllib
-from pathlib import Path
-
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-FOLDER = Path(__file__).parent / "guide"
-PARTS = {
-    "aim": "Aim",
-    "predict": "Prediction to collect",
-    "board": "At the board",
-    "wrong": "What goes wrong",
-    "projector": "With only a projector",
-}
-
-
-def read(number: int) -> dict:
-    """Return what the guide says of a chapter."""
-    return tomllib.loads((FOLDER / f"chapter_{number}.toml").read_text("utf8"))
+from tools.course.guide import FOLDER, PARTS, read
 
 
 def as_markdown(chapter: dict) -> list[str]:

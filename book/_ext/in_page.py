@@ -26,7 +26,7 @@ from helpers.pictures.folders import list_parts
 
 PAGE = "book/teach_yourself"
 BACKBONE, SIZE, CLASSES = "tf_efficientnet_lite0", 160, ["ants", "bees"]
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 STRANGERS = HERE / "strangers"  # rendered pictures of neither class
 WASM = HERE / "static" / "served" / "tensorflow" / "tfjs-backend-wasm-simd.wasm"
 SCRIPTS = [

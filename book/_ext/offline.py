@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-SERVED = Path(__file__).parent / "static" / "served"
+SERVED = Path(__file__).parents[1] / "static" / "served"
 
 
 def take_off_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from helpers.explorers.form import Explorer
 from helpers.explorers.pieces import chart, headline, percent, table
-from helpers.ladder import fixed_statistics
+from helpers.models import fixed_statistics
 from helpers.plots import RIGHT, WRONG
 
 FILE = Path(__file__).with_suffix(".csv")  # by tools/measure/measure_unfreeze.py

@@ -12,7 +12,7 @@ from helpers.data import Loaders
 from helpers.explorers.form import Explorer
 from helpers.explorers.pieces import SIDE, headline, percent, picture, spread, table, thumbnails
 
-FILE = Path(__file__).with_suffix(".csv")  # by tools/render/measure_crops.py
+FILE = Path(__file__).with_suffix(".csv")  # by tools/provenance/measure_crops.py
 COLUMNS = ["smallest scale", "share that hold the insect"]
 SCALES = {percent(scale, 0): scale for scale in (0.08, 0.2, 0.35, 0.5, 0.75, 1.0)}
 HELD = 0.5  # of what a picture shows of its insects: so much must a crop have to count

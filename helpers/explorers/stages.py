@@ -18,7 +18,7 @@ from helpers.explorers.pieces import (
     to_image,
 )
 from helpers.models import eval_mode
-from helpers.recipe import best_head
+from helpers.recipe import fit_logistic_regression
 
 NODES = {"the first convolution": "maxpool"} | {f"stage {i}": f"layer{i}" for i in (1, 2, 3, 4)}
 NUM_MAPS, NUM_NEIGHBORS, NUM_PICTURES = 5, 4, 3
@@ -92,7 +92,7 @@ def probe(train: Tensor, train_labels: Tensor, means: Tensor, labels: Tensor) ->
     """Train the best linear head on standardized means `(N, C)`; return its accuracy on others."""
     center, scale = train.mean(dim=0), train.std(dim=0) + 1e-6
     features = TensorDataset((train - center) / scale, train_labels)
-    head = best_head(features, int(train_labels.max()) + 1)
+    head = fit_logistic_regression(features, int(train_labels.max()) + 1)
     return float((head((means - center) / scale).argmax(dim=1) == labels).float().mean())
 
 

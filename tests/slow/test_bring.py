@@ -11,17 +11,17 @@ import signal
 import sys
 import time
 
-import own
 import psutil
 import pytest
 import stand_ins
-from bring import bring, remove
-from serve import make_application
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, StaticFileHandler
 
 from helpers import assets
+from tools.photographs import own
+from tools.photographs.bring import bring, remove
+from tools.photographs.serve import make_application
 
 NAMES = list(assets.PHOTOS)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs links and SIGKILL")

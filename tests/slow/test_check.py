@@ -3,11 +3,10 @@
 import csv
 import re
 
-import check
-import exercises
 import nbformat
 import pytest
-import student
+
+from tools.course import check, exercises, student
 
 CHECK = re.compile(r"^check_\w+\(.*\)$", re.M)
 MORE = {  # solutions that give their check the answer and bind no name

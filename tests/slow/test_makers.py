@@ -1,12 +1,12 @@
 """Whole runs of the tools: every contestant of the benchmark, a pretraining that is interrupted."""
 
-import pretrain_backbone
-import protocol
 import pytest
 from test_bench import SCRIPTS, check_contestant, tiny_pictures  # noqa: F401
 from test_tools import RECIPE, tiny_imagenet  # noqa: F401
 
 from helpers.runtime import seed_everything
+from tools.bench import protocol
+from tools.provenance import pretrain_backbone
 
 
 @pytest.mark.parametrize("task", protocol.TASKS)

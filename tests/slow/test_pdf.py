@@ -1,10 +1,11 @@
 """The book as a PDF: whole, numbered, its solutions at the end, its links leading somewhere."""
 
-import pdf
 import pytest
 from bs4 import BeautifulSoup
 from conftest import chapters
 from pypdf import PdfReader
+
+from tools.course import pdf
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 """Lotteries: kills at random moments, and many corruptions; `make test-slow` runs them.
 
-Kills at each step of the writing are in tests/test_checkpoints.py.
+Kills at each step of the writing are in tests/test_checkpoint.py.
 """
 
 import random
 import time
 
 import stand_ins
-import test_checkpoints
+import test_checkpoint
 import torch
-from test_checkpoints import (
+from test_checkpoint import (
     assert_goes_on,
     assert_made_anew,
     make_features,
@@ -61,8 +61,8 @@ def test_killed_at_any_moment_features_are_whole_or_made_anew(tmp_path):
 
 
 def test_300_corruptions_of_a_checkpoint(tmp_path):
-    test_checkpoints.test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path, 300)
+    test_checkpoint.test_a_corrupted_checkpoint_is_never_loaded_and_changes_nothing(tmp_path, 300)
 
 
 def test_200_corruptions_of_features(tmp_path):
-    test_checkpoints.test_corrupted_features_are_never_used(tmp_path, 200)
+    test_checkpoint.test_corrupted_features_are_never_used(tmp_path, 200)

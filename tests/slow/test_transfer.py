@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import transfer
 from test_notebooks import printed
 
+from book import transfer
 from helpers import assets
 
 BOOK = Path(transfer.__file__).parent

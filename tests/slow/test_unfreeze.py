@@ -1,9 +1,9 @@
 """A stored run of the explorer of depth can be made again."""
 
-import measure_unfreeze
 import torch
 
 from helpers.explorers import depth
+from tools.measure import measure_unfreeze
 
 
 def test_a_run_can_be_made_again(monkeypatch):

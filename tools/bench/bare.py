@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from protocol import BACKBONES, build, set_threads
 from torch import nn
+
+from tools.bench.protocol import BACKBONES, build, set_threads
 
 
 def median_seconds(step: Callable[[], None], steps: int, warm_up: int = 3) -> float:

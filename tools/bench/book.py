@@ -10,7 +10,6 @@ from argparse import Namespace
 from collections.abc import Callable
 
 import torch
-from protocol import BACKBONES, Run, parse, trust_cifar10
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
@@ -21,6 +20,7 @@ from helpers.features import extract_features
 from helpers.models import build, head_of, parameter_groups, resnet18, train_mode
 from helpers.runtime import seed_everything
 from helpers.training import fit
+from tools.bench.protocol import BACKBONES, Run, parse, trust_cifar10
 
 # A test compares these settings with those of the measured tables.
 BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02

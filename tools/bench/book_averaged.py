@@ -9,20 +9,19 @@ image. The settings were chosen by cross-validation on the training pictures.
 import time
 
 import torch
-from protocol import BACKBONES, Run, parse
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from book import BATCH_SIZE, CPU, first
 from helpers import data
 from helpers.features import extract_features
-from helpers.ladder import unfreeze_from
-from helpers.models import resnet18, trainable_parameters
-from helpers.recipe import best_head
+from helpers.models import resnet18, trainable_parameters, unfreeze_from
+from helpers.recipe import fit_logistic_regression
 from helpers.runtime import seed_everything
 from helpers.training import evaluate, train_one_epoch
+from tools.bench.book import BATCH_SIZE, CPU, first
+from tools.bench.protocol import BACKBONES, Run, parse
 
 EPOCHS = {"fine-tuned": 7}
 SIZE, FIRST_TRAINED, LR, DECAY = 224, "layer3", 3e-4, 0.97
@@ -55,7 +54,7 @@ def main() -> None:
     model = resnet18(num_classes, weights=BACKBONES["resnet18"].weights, freeze=True)
     model.to(memory_format=torch.channels_last)
     features = extract_features(model, first(whole.train, args.max_batches), CPU)
-    model.fc.load_state_dict(best_head(features, num_classes).state_dict())
+    model.fc.load_state_dict(fit_logistic_regression(features, num_classes).state_dict())
     unfreeze_from(model, FIRST_TRAINED)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
 

@@ -26,8 +26,9 @@ from fastai.vision.all import (
     vision_learner,
 )
 from fastai.vision.learner import model_meta
-from protocol import BACKBONES, Run, parse, pretrained
 from torchvision.models import resnet18
+
+from tools.bench.protocol import BACKBONES, Run, parse, pretrained
 
 EPOCHS = {"frozen": 12, "fine-tuned": 12}
 

@@ -1,6 +1,6 @@
 """Measure how time and memory grow with the number of pictures.
 
-    python tools/bench/growth.py
+    python -m tools.bench.growth
 
 Pictures are random, 3 × 32 × 32 and uint8. *Frozen* asks the backbone for the features of all of
 them once, keeps them on disk, and trains a head for five epochs; *fine-tuned* trains all of the
@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from protocol import peak_mb, set_threads
-from report import ROOT, number, write
+
+from tools.bench.protocol import peak_mb, set_threads
+from tools.bench.report import ROOT, number, write
 
 COUNTS = (100, 1000, 10_000, 50_000)
 MOST_TUNED = 10_000  # on a CPU, more takes many minutes
@@ -70,7 +71,16 @@ def measure(method: str, count: int, folder: Path) -> dict:
 
 def measure_apart(method: str, count: int, threads: int) -> dict:
     """Measure in a process of its own."""
-    command = [sys.executable, __file__, "--one", method, str(count), "--threads", str(threads)]
+    command = [
+        sys.executable,
+        "-m",
+        "tools.bench.growth",
+        "--one",
+        method,
+        str(count),
+        "--threads",
+        str(threads),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,6 +1,6 @@
 """Measure what memory layouts and number formats gain on this machine or its accelerator.
 
-    python tools/bench/hardware.py
+    python -m tools.bench.hardware
 
 A ResNet-18 and one random batch that lies in memory, as in `bare.py`; every form takes its turn in
 each round, so that a drifting machine hits all alike. Writes `book/hardware.csv`: pictures a second
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 import torchvision
-from protocol import set_threads
-from report import ROOT, number, write
 from torch import nn
 
 from helpers.runtime import get_device
+from tools.bench.protocol import set_threads
+from tools.bench.report import ROOT, number, write
 
 SETTINGS = ((32, 100), (96, 16), (224, 16))
 COLUMNS = [

@@ -14,11 +14,12 @@ from argparse import Namespace
 from itertools import islice
 
 import torch
-from protocol import BACKBONES, Run, build, parse, trust_cifar10
 from torch import nn, optim
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import v2
+
+from tools.bench.protocol import BACKBONES, Run, build, parse, trust_cifar10
 
 EPOCHS = {"frozen": 25, "fine-tuned": 25, "cifar10": 5}
 

@@ -2,7 +2,7 @@
 
     make bench
 
-or, for a part, `python tools/bench/run.py --work frozen --contestant "this book" --seeds 3`. The
+or, for a part, `python -m tools.bench.run --work frozen --contestant "this book" --seeds 3`. The
 contestants of a work share a backbone, but for one in `cifar10`, whose name says it. Each run is a
 process of its own; seed by seed all contestants take turns, so that a drifting machine hits all
 alike. Each run is added to `tools/bench/raw.jsonl` when it ends, and one that is there isn't run
@@ -20,12 +20,10 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from protocol import LITE0
-from report import RAW, ROOT, SOURCE, append, read, report
-
 from helpers import assets
+from tools.bench.protocol import LITE0
+from tools.bench.report import RAW, ROOT, SOURCE, append, read, report
 
-HERE = Path(__file__).parent
 SMOKE = ROOT / "_build" / "bench" / "smoke"
 PEERS = ROOT / "_build" / "peers" / "bin" / "python"
 WORKS = {  # the task and the backbone of each
@@ -43,7 +41,7 @@ class Contestant(NamedTuple):
     """A script, and how it takes part."""
 
     name: str  #: as the table and the figure call it
-    script: str  #: beside this file
+    script: str  #: a module beside this one
     works: tuple[str, ...] = tuple(WORKS)  #: those that it takes part in
     options: tuple[str, ...] = ()  #: more arguments
     slow: bool = False  #: has fewer seeds
@@ -52,30 +50,30 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = [
-    Contestant("this book", "book.py", (*WITH_RESNET18, "cifar10")),
-    Contestant("this book, averaged", "book_averaged.py", ("fine-tuned",)),
-    Contestant("this book", "book_lite0.py", WITH_LITE0[:1], ("--size", "192")),
-    Contestant("this book", "book_lite0.py", WITH_LITE0[1:]),
+    Contestant("this book", "book", (*WITH_RESNET18, "cifar10")),
+    Contestant("this book, averaged", "book_averaged", ("fine-tuned",)),
+    Contestant("this book", "book_lite0", WITH_LITE0[:1], ("--size", "192")),
+    Contestant("this book", "book_lite0", WITH_LITE0[1:]),
     Contestant(
         "this book, normalization",
-        "book_lite0.py",
+        "book_lite0",
         ("fine-tuned-lite0",),
-        ("--rung", "normalization"),
+        ("--strategy", "normalization"),
     ),
-    Contestant("this book, Lite0", "book_lite0.py", ("cifar10",), ("--size", "96"), backbone=LITE0),
-    Contestant("fastai, 96 px", "fastai_learner.py", WITH_RESNET18, ("--size", "96"), peer=True),
-    Contestant("fastai, 224 px", "fastai_learner.py", WITH_RESNET18, peer=True),
-    Contestant("fastai, 224 px", "fastai_learner.py", WITH_LITE0, slow=True, peer=True),
-    Contestant("plain PyTorch", "plain_pytorch.py", slow=True),
-    Contestant(SOURCE, "source_loops.py", slow=True),
+    Contestant("this book, Lite0", "book_lite0", ("cifar10",), ("--size", "96"), backbone=LITE0),
+    Contestant("fastai, 96 px", "fastai_learner", WITH_RESNET18, ("--size", "96"), peer=True),
+    Contestant("fastai, 224 px", "fastai_learner", WITH_RESNET18, peer=True),
+    Contestant("fastai, 224 px", "fastai_learner", WITH_LITE0, slow=True, peer=True),
+    Contestant("plain PyTorch", "plain_pytorch", slow=True),
+    Contestant(SOURCE, "source_loops", slow=True),
 ]
 
 
 def python_lines(python: Path, script: str, arguments: list[str], threads: int) -> list[dict]:
     """Run a script on that many threads; return the JSON lines that it printed."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-    command = [str(python), str(HERE / script), *arguments, "--threads", str(threads)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    command = [str(python), "-m", f"tools.bench.{script}", *arguments, "--threads", str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode != 0:
         raise RuntimeError(f"{script} {' '.join(arguments)}:\n{done.stderr[-2000:]}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -126,7 +124,7 @@ def run_bare(args: argparse.Namespace) -> None:
         arguments = ["--backbone", backbone, "--size", str(size), "--batch-size", str(batch_size)]
         steps = 2 if args.smoke else 30 if batch_size * size**2 < 1e6 else 10  # seconds each
         arguments += ["--steps", str(steps)]
-        (rates,) = python_lines(Path(sys.executable), "bare.py", arguments, args.threads)
+        (rates,) = python_lines(Path(sys.executable), "bare", arguments, args.threads)
         append(args.raw, key | rates)
         print(f"bare  {backbone}, {size} px, batch {batch_size:3}  {rates['train']:.1f} a second")
 

@@ -14,10 +14,11 @@ from argparse import Namespace
 from itertools import islice
 
 import torch
-from protocol import BACKBONES, Run, build, parse, trust_cifar10
 from torch import nn, optim
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
+
+from tools.bench.protocol import BACKBONES, Run, build, parse, trust_cifar10
 
 EPOCHS = {"frozen": 25, "fine-tuned": 25, "cifar10": 5}
 

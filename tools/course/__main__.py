@@ -1,4 +1,4 @@
-"""What is made of the course besides its site: `python tools/course COMMAND`.
+"""What is made of the course besides its site: `python -m tools.course COMMAND`.
 
     plain OUT              the chapters in plain Markdown, for Colab and GitHub
     slides OUT             a deck of slides a chapter
@@ -13,16 +13,16 @@
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
-
-ROOT = Path(__file__).parent.parent.parent
-sys.path += [str(ROOT / "book"), str(ROOT / "tools" / "photographs")]
 
 
 def parse() -> argparse.Namespace:
     """Read the command and its arguments."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("tools/course", description=__doc__, formatter_class=form)
+    parser = argparse.ArgumentParser(
+        "python -m tools.course", description=__doc__, formatter_class=form
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("plain", "slides", "student"):
         commands.add_parser(name).add_argument("out", type=Path)
@@ -51,8 +51,7 @@ def main() -> int:
     """Run the command."""
     args = vars(parse())
     command = args.pop("command")
-    module = __import__(command)
-    return module.main(**args)
+    return import_module(f"tools.course.{command}").main(**args)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import zipfile
 from itertools import chain
 from pathlib import Path
 
-from address import PYTHON_PACKAGE, ROOT
+from tools.course.address import PYTHON_PACKAGE, ROOT
 
 COURSE = f"{PYTHON_PACKAGE}.zip"
 CHAPTERS = "notebooks.zip"

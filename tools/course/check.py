@@ -34,12 +34,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import exercises
-import kernels
-from archives import write_whole
-from exercises import PROMPT, Chapter, Exercise
-from hand_ins import HandIn, answers_in, find
-from kernels import BROKEN, Kernel, Reply, fresh_kernel
+from tools.course import exercises, kernels
+from tools.course.archives import write_whole
+from tools.course.exercises import PROMPT, Chapter, Exercise
+from tools.course.hand_ins import HandIn, answers_in, find
+from tools.course.kernels import BROKEN, Kernel, Reply, fresh_kernel
 
 LONGEST = 20_000  # characters, of an answer
 LESSON_SECONDS = 1200  # for what answers need of a lesson

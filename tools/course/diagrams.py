@@ -1,6 +1,6 @@
 """Draw the chapters' diagrams as PNG, too: not all that opens a notebook shows SVG in its text.
 
-    python tools/course diagrams
+    python -m tools.course diagrams
 
 Chromium draws them. Each PNG holds the SHA-256 of its SVG, so that a test sees when one is old.
 """
@@ -9,11 +9,12 @@ import hashlib
 import re
 from pathlib import Path
 
-from address import ROOT
-from pdf import launch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import sync_playwright
+
+from tools.course.address import ROOT
+from tools.course.pdf import launch
 
 FIGURES = ROOT / "book" / "figures"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from exercises import Chapter, Exercise
+from tools.course.exercises import Chapter, Exercise
 
 LARGEST = 20_000_000  # bytes
 # What stands over an exercise, in MyST and in plain Markdown; and what ends an answer.

@@ -11,10 +11,11 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from address import ROOT
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from pypdf import PdfReader
+
+from tools.course.address import ROOT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PRINTED = "print.html"

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import nbformat
-from address import ROOT, Address, read
 from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from tools.course.address import ROOT, Address, read
 
 OPENS = re.compile(r"^(:{3,})\{([\w-]+)\}\s*(.*)$")
 OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")

@@ -11,17 +11,18 @@ import re
 from html import escape
 from pathlib import Path
 
-import guide
 import nbformat
-from address import ROOT
 from docutils.nodes import make_id
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from plain import LINK, Directive, parse
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+
+from tools.course import guide
+from tools.course.address import ROOT
+from tools.course.plain import LINK, Directive, parse
 
 MOST_LEADS = 3  # first sentences on a slide
 SHORT = 60  # characters: a shorter sentence does not stand alone

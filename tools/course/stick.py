@@ -17,12 +17,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import sources
-import wheels
-from archives import COURSE, pack_course
-from download import is_right
-
 from helpers import assets
+from tools.course import wheels
+from tools.course.archives import COURSE, pack_course
+from tools.photographs import sources
+from tools.photographs.download import is_right
 
 ROOT = Path(__file__).parents[2]
 ON_STICK = Path(__file__).parent / "on_stick"

@@ -14,11 +14,12 @@ import zipfile
 from pathlib import Path
 
 import nbformat
-from archives import add, write_whole
-from exercises import EXERCISE, NOTEBOOKS, PROMPT, read_chapter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
-from plain import plain_notebook
+
+from tools.course.archives import add, write_whole
+from tools.course.exercises import EXERCISE, NOTEBOOKS, PROMPT, read_chapter
+from tools.course.plain import plain_notebook
 
 START = re.compile(r"^(:{3,})\{solution-start\}.*?^\1 *$", re.M | re.S)
 END = re.compile(r"^(:{3,})\{solution-end\}.*?^\1 *$", re.M | re.S)

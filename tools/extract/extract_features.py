@@ -1,7 +1,7 @@
 """Extract the features of many pictures in shards, with any number of processes.
 
-    python tools/extract/extract_features.py PICTURES OUT
-    torchrun --standalone --nproc-per-node 2 tools/extract/extract_features.py PICTURES OUT
+    python -m tools.extract.extract_features PICTURES OUT
+    torchrun --standalone --nproc-per-node 2 -m tools.extract.extract_features PICTURES OUT
 
 PICTURES is a folder as `helpers.data.image_folders` takes it. Its pictures, in their order, are cut
 into shards, and process r of n computes the shards r, r + n, r + 2n, …; each becomes a file in OUT.
@@ -26,19 +26,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from shards import make_manifest, refuse_others, what_is_missing, write_manifest
 from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from helpers.checkpoints import is_whole, writing_whole
+from helpers.checkpoint import is_whole, writing_whole
 from helpers.data import normalize, statistics
-from helpers.features import add, channels_side_by_side, without_head
+from helpers.features import add, channels_last, without_head
 from helpers.models import build, head_name
 from helpers.pictures.decode import name_some, open_picture
 from helpers.pictures.folders import list_parts, warn_of_unused
 from helpers.runtime import progress
+from tools.extract.shards import make_manifest, refuse_others, what_is_missing, write_manifest
 
 
 class Files(Dataset):
@@ -72,7 +72,7 @@ def run_batches(
     model: nn.Module, loader: DataLoader, device: torch.device
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Give the features `(B, num_features)` of each batch, and what is wrong with its files."""
-    with without_head(model), channels_side_by_side(model, device):
+    with without_head(model), channels_last(model, device):
         for inputs, reasons in loader:
             features = model(inputs.to(device, non_blocking=True)).float().cpu().numpy()
             yield features, [reason for reason in reasons if reason]

@@ -1,6 +1,6 @@
 """Measure how time, memory and disk space of features grow with the number of pictures.
 
-    python tools/extract/measure_growth.py
+    python -m tools.extract.measure_growth
 
 Pictures are 500 JPEG files of about 100 kB under as many names as are asked for, so that they fit
 on the disk; they are read from memory, since the system keeps them there. A run is all of
@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
-PROGRAM = Path(__file__).with_name("extract_features.py")
+PROGRAM = "tools.extract.extract_features"
 COLUMNS = ["pictures", "on", "time", "pictures a second", "peak MB", "disk", "how"]
 DISTINCT, WIDTH, HEIGHT, SIZE = 500, 500, 375, 160
 FEATURE_BYTES = 1280 * 4  # of EfficientNet-Lite0, float32
@@ -95,10 +95,10 @@ def measure(pictures: Path, count: int, processes: int, out: Path, shard_size: i
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += [str(PROGRAM), str(pictures), str(out), f"--size={SIZE}"]
+    command += ["-m", PROGRAM, str(pictures), str(out), f"--size={SIZE}"]
     command += [f"--shard-size={shard_size}"]
     start = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)  # of the largest of its processes, too
     seconds = time.perf_counter() - start
     if status:
@@ -111,10 +111,10 @@ def measure(pictures: Path, count: int, processes: int, out: Path, shard_size: i
 def decoding_rate(pictures: Path, count: int) -> float:
     """Return how many pictures a second one processor decodes and prepares."""
     import torch
-    from extract_features import Files  # imports PyTorch: after what is measured
 
     from helpers.data import MEAN, STD
     from helpers.pictures.folders import list_parts
+    from tools.extract.extract_features import Files  # imports PyTorch: after what is measured
 
     torch.set_num_threads(1)
     paths = list_parts(pictures).paths[: min(count, DISTINCT)]

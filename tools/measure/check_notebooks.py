@@ -1,4 +1,4 @@
-"""Check that stored notebooks are fit to be shown: python tools/check_notebooks.py FILE..."""
+"""Check that stored notebooks are fit to be shown: `… tools.measure.check_notebooks FILE...`"""
 
 import json
 import re
@@ -45,7 +45,7 @@ def problems_of_cell(cell: dict) -> Iterator[str]:
             yield f"ends in an error: {output['ename']}"
             continue
         if WIDGET in output.get("data", {}):
-            yield "has a widget, which is lost with its kernel: store it by tools/run_notebooks.py"
+            yield "has a widget, which is lost with its kernel: store it by tools.measure.run_notebooks"
         if output.get("name") == "stderr":
             yield "wrote to stderr: a warning, or a progress bar"
         text = "\n".join(texts(output))

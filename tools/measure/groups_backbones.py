@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from groups import ANTS, CRITERION, TEN, Found, Group, compared, numbers, right
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -17,19 +16,27 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from helpers import assets, data
 from helpers.features import cached_features, extract_features
-from helpers.ladder import RUNGS, fixed_statistics, train_only
-from helpers.models import build, head_of, train_mode, trainable_parameters
+from helpers.models import (
+    STRATEGIES,
+    build,
+    fixed_statistics,
+    head_of,
+    train_mode,
+    train_only,
+    trainable_parameters,
+)
 from helpers.pictures.splits import draw_per_class
-from helpers.recipe import adapt, best_head
+from helpers.recipe import fine_tune, fit_logistic_regression
 from helpers.runtime import get_device, seed_everything
 from helpers.training import train_one_epoch
+from tools.measure.groups import ANTS, CRITERION, TEN, Found, Group, compared, numbers, right
 
 LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
 NEIGHBORS = 5
 CPU = torch.device("cpu")
-WITH_BEST_HEAD = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0}  # what `adapt` begins with
-TIMED, TURNS = 4, 5  # batches, and how often each rung takes its turn
+WITH_BEST_HEAD = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0}  # what `fine_tune` begins with
+TIMED, TURNS = 4, 5  # batches, and how often each strategy takes its turn
 
 
 class Backbone(NamedTuple):
@@ -99,7 +106,7 @@ def kinds(seed: int) -> Found:
         parts = features(backbone)
         train = parts["train"]
         yield from scores(f"neighbors, {backbone.title}", partial(nearest, train), parts)
-        head = partial(classes, best_head(train, 2))
+        head = partial(classes, fit_logistic_regression(train, 2))
         yield from scores(f"head, {backbone.title}", head, parts)
 
 
@@ -131,7 +138,7 @@ def labels(seed: int) -> Found:
             chosen, _ = draw_per_class(labels, 2 * count, seed)
             few = TensorDataset(inputs[chosen], labels[chosen])
             run = f"{count} a class, {backbone.title}"
-            yield from scores(run, partial(classes, best_head(few, 2)), parts)
+            yield from scores(run, partial(classes, fit_logistic_regression(few, 2)), parts)
 
 
 def sizes(seed: int) -> Found:
@@ -139,7 +146,7 @@ def sizes(seed: int) -> Found:
     for backbone in BOTH:
         for size in (64, 96, 128, 160, 224):
             parts = features(backbone._replace(size=size))
-            head = partial(classes, best_head(parts["train"], 2))
+            head = partial(classes, fit_logistic_regression(parts["train"], 2))
             yield from scores(f"{size} px, {backbone.title}", head, parts)
 
 
@@ -149,16 +156,16 @@ def shift(seed: int) -> Found:
         return
     for backbone in BOTH:
         photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
-        head = partial(classes, best_head(renders["train"], 2))
+        head = partial(classes, fit_logistic_regression(renders["train"], 2))
         yield from scores(f"from renders, {backbone.title}", head, photos)
-        head = partial(classes, best_head(photos["train"], 2))
+        head = partial(classes, fit_logistic_regression(photos["train"], 2))
         yield from scores(f"from photographs, {backbone.title}", head, renders)
 
 
-class Rung(NamedTuple):
+class Strategy(NamedTuple):
     """A way to train: what, how, and at which rate for each backbone."""
 
-    rung: str
+    strategy: str
     resnet18_lr: float
     lite0_lr: float
     mode: Callable[[nn.Module], object] = fixed_statistics
@@ -166,16 +173,16 @@ class Rung(NamedTuple):
 
 
 # The rates come from short trials on training photographs. The group "rates" repeats these, and
-# prefers others for most rungs: 60 pictures tell little, and these rates are not tuned.
+# prefers others for most strategies: 60 pictures tell little, and these rates are not tuned.
 LADDER = {
-    "head": Rung("head", 0.0, 0.0),
-    "normalization": Rung("normalization", 1e-3, 1e-3),
-    "normalization, batch statistics": Rung("normalization", 1e-3, 1e-3, train_mode),
-    "low rank": Rung("low rank", 1e-3, 1e-3),
-    "last stage": Rung("last stage", 3e-4, 1e-4),
-    "all": Rung("all", 3e-4, 3e-5),
-    "all, batch statistics": Rung("all", 3e-4, 3e-5, train_mode),
-    "all, new head": Rung("all", 3e-4, 3e-5, head_first=False),
+    "head": Strategy("head", 0.0, 0.0),
+    "normalization": Strategy("normalization", 1e-3, 1e-3),
+    "normalization, batch statistics": Strategy("normalization", 1e-3, 1e-3, train_mode),
+    "low rank": Strategy("low rank", 1e-3, 1e-3),
+    "last stage": Strategy("last stage", 3e-4, 1e-4),
+    "all": Strategy("all", 3e-4, 3e-5),
+    "all, batch statistics": Strategy("all", 3e-4, 3e-5, train_mode),
+    "all, new head": Strategy("all", 3e-4, 3e-5, head_first=False),
 }
 
 
@@ -186,17 +193,17 @@ def climb(
     loading: Callable[[Backbone, int], Callable[..., data.Loaders]] = loading,
     titles: Iterable[str] = LADDER,
 ) -> Found:
-    """Train on these rungs, the head first, and compare each with the head alone."""
+    """Train on these strategies, the head first, and compare each with the head alone."""
     found, runs = [], []
     for title in titles:
-        rung, resnet18_lr, lite0_lr, mode, head_first = LADDER[title]
+        strategy, resnet18_lr, lite0_lr, mode, head_first = LADDER[title]
         start, lr = time.perf_counter(), resnet18_lr if backbone is TINY else lite0_lr
         options = {"head_first": head_first, "mode": mode, "lr": lr, "seed": seed}
         options["head_lr"] = lr if head_first else 1e-3
         load, run = loading(backbone, seed), f"{title}, {backbone.title}"
-        if rung == "head":
+        if strategy == "head":
             options |= WITH_BEST_HEAD
-        model, loaders, history = adapt(load, backbone.name, rung, **options)
+        model, loaders, history = fine_tune(load, backbone.name, strategy, **options)
         found += numbers(run, model, loaders, history, start)
         found.append((run, "right", right(model, loaders)))
         runs.append(run)
@@ -207,14 +214,14 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
 
 def rates(seed: int) -> Found:
-    """Try rates for each rung: the loss on a quarter of the training pictures, not learned from."""
+    """Try rates for each strategy: the loss on a held-out quarter of the training pictures."""
     for backbone in BOTH:
         load = partial(all_but_a_quarter, loading(backbone, seed), seed)
-        for rung in RUNGS[1:]:
+        for strategy in STRATEGIES[1:]:
             for lr in RATES:
                 options = {"lr": lr, "head_lr": lr, "seed": seed}
-                *_, history = adapt(load, backbone.name, rung, **options)
-                yield f"{rung}, {lr:g}, {backbone.title}", "held-out loss", history.val_loss[-1]
+                *_, history = fine_tune(load, backbone.name, strategy, **options)
+                yield f"{strategy}, {lr:g}, {backbone.title}", "held-out loss", history.val_loss[-1]
 
 
 def all_but_a_quarter(
@@ -256,15 +263,15 @@ TEN_RUNGS = ("head", "normalization", "last stage", "all", "all, batch statistic
 
 
 def ladder_time(seed: int) -> Found:
-    """Time some batches of each rung, in turns, in passes of the backbone over as many pictures."""
+    """Time some batches of each strategy, in turns, in forward passes over as many pictures."""
     for backbone in BOTH:
         loaders = loading(backbone, seed)()
         batches = [next(iter(loaders.train)) for _ in range(TIMED)]
         frozen = build(backbone.name, 2)
-        models = {rung: build(backbone.name, 2) for rung in RUNGS[1:]}
-        seconds = {rung: [] for rung in ("forward", *models)}
-        for rung, model in models.items():
-            train_only(model, rung)
+        models = {strategy: build(backbone.name, 2) for strategy in STRATEGIES[1:]}
+        seconds = {strategy: [] for strategy in ("forward", *models)}
+        for strategy, model in models.items():
+            train_only(model, strategy)
         for network in (frozen.eval(), *models.values()):
             network.to(memory_format=torch.channels_last)
         for _ in range(TURNS):
@@ -273,14 +280,14 @@ def ladder_time(seed: int) -> Found:
                 for inputs, _ in batches:
                     frozen(inputs)
             seconds["forward"].append(time.perf_counter() - start)
-            for rung, model in models.items():
+            for strategy, model in models.items():
                 optimizer = AdamW(trainable_parameters(model), lr=1e-4)
                 start = time.perf_counter()
                 train_one_epoch(model, batches, CRITERION, optimizer, CPU, mode=fixed_statistics)
-                seconds[rung].append(time.perf_counter() - start)
+                seconds[strategy].append(time.perf_counter() - start)
         forward = median(seconds.pop("forward"))
-        for rung, found in seconds.items():
-            yield f"{rung}, {backbone.title}", "passes", median(found) / forward
+        for strategy, found in seconds.items():
+            yield f"{strategy}, {backbone.title}", "passes", median(found) / forward
 
 
 def averages(seed: int) -> Found:
@@ -294,7 +301,7 @@ def averages(seed: int) -> Found:
         _, resnet18_lr, lite0_lr, *_ = LADDER["all"]
         best = resnet18_lr if backbone is TINY else lite0_lr
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
-            model, loaders, _ = adapt(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
+            model, loaders, _ = fine_tune(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
             pretrained = kept(model)
             optimizer = AdamW(model.parameters(), lr=lr)
             scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
@@ -316,9 +323,9 @@ def refitted(seed: int) -> Found:
     for backbone in BOTH:
         load = loading(backbone, seed)
         options = {"mode": train_mode, "seed": seed, **WITH_BEST_HEAD}
-        model, loaders, _ = adapt(load, backbone.name, "all", **options)
+        model, loaders, _ = fine_tune(load, backbone.name, "all", **options)
         train = extract_features(model, load(augment=False).train, get_device())
-        head_of(model).load_state_dict(best_head(train, 2).state_dict())
+        head_of(model).load_state_dict(fit_logistic_regression(train, 2).state_dict())
         share = right(model, loaders).float().mean().item()
         yield f"rate 0, head again, {backbone.title}", "accuracy", share
 

@@ -1,7 +1,7 @@
 """Measure what the chapters show with one seed, with several, on both editions.
 
-    python tools/measure/measure_runs.py --edition rendered --seeds 5
-    python tools/measure/measure_runs.py --edition photos --seeds 5      # after `make data`
+    python -m tools.measure.measure_runs --edition rendered --seeds 5
+    python -m tools.measure.measure_runs --edition photos --seeds 5      # after `make data`
 
 adds to `book/runs.csv` what is not there yet, a row a number; `tools/measure/write_tables.py` makes
 the tables and boxes of the book from it. A run is named as the boxes name it. The numbers are those
@@ -17,11 +17,10 @@ import os
 import time
 from pathlib import Path
 
-import groups
-import groups_backbones
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
+from tools.measure import groups, groups_backbones
 
 BOOK = Path(__file__).parents[2] / "book"
 COLUMNS = ["pictures", "edition", "group", "run", "measure", "seed", "value"]

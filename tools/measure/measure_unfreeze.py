@@ -1,6 +1,6 @@
 """Train from each stage on, with each rate and each mode of BatchNorm: what the explorer shows.
 
-    OMP_NUM_THREADS=1 python tools/measure/measure_unfreeze.py --seeds 3
+    OMP_NUM_THREADS=1 python -m tools.measure.measure_unfreeze --seeds 3
 
 adds to `helpers/explorers/depth.csv` what is not there yet, a row a run: ResNet-18 on the rendered
 ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With
@@ -19,8 +19,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from helpers import data
 from helpers.explorers.depth import COLUMNS, FILE, MODES, RATES, STAGES, read
-from helpers.ladder import unfreeze_from
-from helpers.models import parameter_groups, resnet18
+from helpers.models import parameter_groups, resnet18, unfreeze_from
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
 

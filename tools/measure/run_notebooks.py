@@ -1,6 +1,6 @@
 """Run notebooks from top to bottom and store them as the book wants them.
 
-    EDITION=rendered python tools/run_notebooks.py notebooks/01_theory.ipynb
+    EDITION=rendered python -m tools.measure.run_notebooks notebooks/01_theory.ipynb
 
 They run on one thread and without what only newer processors have (AVX-512): with it, the same run
 of chapter 4 gave another accuracy. So on another x86 machine they agree with `book/runs.csv`, too.
@@ -18,9 +18,10 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 import nbformat
-from check_notebooks import CELL_METADATA
 from nbclient import NotebookClient
 from PIL import Image
+
+from tools.measure.check_notebooks import CELL_METADATA
 
 WIDTH, COLORS = 500, 256  # of a PNG
 SETTINGS = {

@@ -1,6 +1,6 @@
 """Write the quizzes of book/quizzes into the chapters, and their answers into book/answers.md.
 
-    python tools/write_quizzes.py
+    python -m tools.measure.write_quizzes
 
 A chapter's quiz is the cell that begins with "## Quiz". A file has questions, each with a `text`
 and answers; an answer has a `text` and a `why`, and one of each question has `right = true`.
@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from string import ascii_lowercase
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
 

@@ -1,6 +1,6 @@
 """Write what was measured into the book: its tables, a figure, and the boxes "What we saw".
 
-    python tools/measure/write_tables.py
+    python -m tools.measure.write_tables
 
 reads `book/runs.csv`, which `measure_runs.py` writes, and the benchmark's tables. A box is an
 admonition whose name begins with `saw-`, in a chapter or a page. Its table and the line below it
@@ -130,7 +130,7 @@ ON = (
 )
 FEATURES = [Column("rendered, test", "rendered", TEST), Column("photographs", "photos", VAL)]
 BACKBONES = ("ResNet-18", "Lite0")
-RUNGS = {  # the ladder's: a title, and the run without the backbone's name
+STRATEGIES = {  # the ladder's: a title, and the run without the backbone's name
     "head": "head",
     "normalization": "normalization",
     "normalization, training mode": "normalization, batch statistics",
@@ -277,7 +277,7 @@ BOXES = {
     **{
         f"saw-ladder-{name}": Box(
             ANTS,
-            {rung: f"{run}, {title}" for rung, run in RUNGS.items()},
+            {strategy: f"{run}, {title}" for strategy, run in STRATEGIES.items()},
             [
                 Column("renders", "rendered", TEST),
                 Column("photographs", "photos", LAST),
@@ -424,7 +424,7 @@ RESULTS = {
 def photographs(runs: Runs, result: Result) -> list[list[str]]:
     """Return a table of the page about the photographs: each way to train a backbone."""
     rows = [["", "accuracy", "95 % interval", "p"]]
-    named = {title: f"{run}, {result.backbone}" for title, run in RUNGS.items()}
+    named = {title: f"{run}, {result.backbone}" for title, run in STRATEGIES.items()}
     for title, run in (named | result.more).items():
         values = runs.values(result.pictures, "photos", run, result.measure)
         if values:
@@ -447,7 +447,7 @@ def span(values: dict[int, float]) -> str:
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
     plt.style.use(ROOT / "notebooks" / "matplotlibrc")
-    rows = {"height_ratios": (8, 6)}  # as many as there are rungs
+    rows = {"height_ratios": (8, 6)}  # as many as there are strategies
     fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=rows)
     for result in RESULTS.values():
         ax = axes[0] if result.pictures == ANTS else axes[1]
@@ -456,9 +456,9 @@ def plot(runs: Runs, path: Path) -> None:
             title: runs.values(
                 result.pictures, "photos", f"{run}, {result.backbone}", result.measure
             )
-            for title, run in RUNGS.items()
+            for title, run in STRATEGIES.items()
         }
-        titles = [title for title in RUNGS if found[title]]
+        titles = [title for title in STRATEGIES if found[title]]
         points = [(v, place) for place, t in enumerate(titles) for v in found[t].values()]
         ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=result.backbone)
         ax.set_yticks(range(len(titles)), titles)

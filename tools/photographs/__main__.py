@@ -1,7 +1,7 @@
-"""Bring the photographs, look after them, serve them: python tools/photographs --help."""
+"""Bring the photographs, look after them, serve them: python -m tools.photographs --help."""
 
 import sys
 
-from commands import main
+from tools.photographs.commands import main
 
 sys.exit(main())

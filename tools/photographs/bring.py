@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import own
-import sources
-from download import fetch
 from filelock import FileLock, Timeout
-from unpack import unpack
 
 from helpers import assets
+from tools.photographs import own, sources
+from tools.photographs.download import fetch
+from tools.photographs.unpack import unpack
 
 
 def bring(name: str, source: str | None = None, folder: Path | None = None) -> str:

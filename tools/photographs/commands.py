@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import requests
-from bring import bring, remove
-from own import names_of_archives
-from serve import serve
 
 from helpers import assets
+from tools.photographs.bring import bring, remove
+from tools.photographs.own import names_of_archives
+from tools.photographs.serve import serve
 
 
 def bring_all(source: str | None) -> int:
@@ -73,7 +73,7 @@ def remove_all() -> int:
 
 def main() -> int:
     """Bring the photographs, look after them, or serve them to a room."""
-    parser = argparse.ArgumentParser(prog="python tools/photographs", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.photographs", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("bring", help="bring what is missing")
     command.add_argument("--from", dest="source", help="a folder or an address with the archives")

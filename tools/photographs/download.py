@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import own
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
-from sources import Source
 from tqdm import tqdm
 from urllib3 import Retry
+
+from tools.photographs import own
+from tools.photographs.sources import Source
 
 TIMEOUT = (5, 30)  # seconds to wait for a connection, and for the next bytes
 

@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-import sources
-
 from helpers import assets
+from tools.photographs import sources
 
 LOCK = ".lock-of-make-data"
 BROUGHT = ".brought-by-make-data"

@@ -1,7 +1,7 @@
 """Put the book's rendered pictures together: the face of the landing page, and the card that other
 sites show with a link to the book.
 
-    python tools/render/compose_face.py
+    python -m tools.provenance.compose_face
 """
 
 from pathlib import Path

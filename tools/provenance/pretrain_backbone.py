@@ -1,6 +1,6 @@
 """Pretrain the book's backbone: a ResNet-18 on the 200 classes of Tiny ImageNet.
 
-    python tools/pretrain_backbone.py tiny-imagenet-200 pretraining
+    python -m tools.provenance.pretrain_backbone tiny-imagenet-200 pretraining
 
 reads the unpacked archive http://cs231n.stanford.edu/tiny-imagenet-200.zip and writes three files
 into the folder `pretraining`: `checkpoint.pt` after every epoch, from which the same command goes
@@ -28,7 +28,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.checkpoint import load_checkpoint, save_checkpoint
 from helpers.data import normalize
 from helpers.metrics import predict
 from helpers.pictures.dataset import Pictures

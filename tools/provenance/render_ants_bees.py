@@ -1,7 +1,7 @@
 """Render the stand-in for the photographs of ants and bees with the ray tracer POV-Ray.
 
-    python tools/render/render_ants_bees.py helpers/embedded/ants_bees
-    python tools/render/render_ants_bees.py helpers/embedded/ants_bees --check
+    python -m tools.provenance.render_ants_bees helpers/embedded/ants_bees
+    python -m tools.provenance.render_ants_bees helpers/embedded/ants_bees --check
 
 Every picture has a scene of its own: a description in POV-Ray's language, drawn from the seed, the
 split, the class and the picture's number; nothing else enters. Grounds, light, camera and what
@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
-from raytrace import (
+
+from tools.provenance.raytrace import (
     LIMB,
     VERSION,
     Color,

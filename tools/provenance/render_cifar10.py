@@ -1,7 +1,7 @@
 """Render the stand-in for CIFAR-10 with the ray tracer POV-Ray: its ten classes as toy models.
 
-    python tools/render/render_cifar10.py helpers/embedded/cifar10
-    python tools/render/render_cifar10.py helpers/embedded/cifar10 --check
+    python -m tools.provenance.render_cifar10 helpers/embedded/cifar10
+    python -m tools.provenance.render_cifar10 helpers/embedded/cifar10 --check
 
 Every picture has a scene of its own: a description in POV-Ray's language, drawn from the seed, the
 split, the class and the picture's number; nothing else enters. Light, colors of what is painted
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from raytrace import (
+
+from tools.provenance.raytrace import (
     LIMB,
     VERSION,
     Color,

@@ -1,6 +1,6 @@
 """Render toys that are neither ants nor bees, for the page "Teach it yourself".
 
-    python tools/render/render_strangers.py
+    python -m tools.provenance.render_strangers
 
 They are those of the ten classes, larger: the first test picture of some classes. Writes
 `book/strangers`.
@@ -8,8 +8,8 @@ They are those of the ten classes, larger: the first test picture of some classe
 
 from pathlib import Path
 
-from raytrace import Picture, trace_rays
-from render_cifar10 import scene
+from tools.provenance.raytrace import Picture, trace_rays
+from tools.provenance.render_cifar10 import scene
 
 OUT = Path(__file__).parent.parent.parent / "book" / "strangers"
 CLASSES = ("airplane", "automobile", "cat", "frog", "ship", "truck")

@@ -1,4 +1,4 @@
-// What was packed when the site was built (book/in_page.py): bytes in scripts, since a page that is
+// What was packed when the site was built (book/_ext/in_page.py): bytes in scripts, since a page that is
 // opened from a folder may load scripts and no other files.
 (() => {
   "use strict";

@@ -24,14 +24,13 @@ from torch.utils.data import DataLoader, Subset, TensorDataset, WeightedRandomSa
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.transforms import v2
 
-from helpers import checkpoints, data, runtime
-from helpers.checkpoints import is_whole, read_checkpoint, writing_whole
-from helpers.checks import TrainingInterrupted
+from helpers import checkpoint, data, runtime
+from helpers.checkpoint import is_whole, read_checkpoint, writing_whole
 from helpers.features import cached_features
 from helpers.metrics import History
 from helpers.pictures.dataset import Pictures
 from helpers.runtime import seed_everything
-from helpers.training import fit
+from helpers.training import TrainingInterrupted, fit
 
 CPU, EPOCHS = torch.device("cpu"), 5
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL or limits of POSIX")
@@ -251,12 +250,12 @@ def kill_at_call(number, point, model=None):
     if point == "in an epoch":
         model.register_forward_hook(count)
     elif point == "in the file":
-        sha256 = checkpoints.hashlib.file_digest  # all is written but the digest
-        checkpoints.hashlib.file_digest = lambda *arguments: (count(), sha256(*arguments))[1]
+        sha256 = checkpoint.hashlib.file_digest  # all is written but the digest
+        checkpoint.hashlib.file_digest = lambda *arguments: (count(), sha256(*arguments))[1]
     elif point == "before it is on the disk":
-        checkpoints.os.fsync = killing(os.fsync)
+        checkpoint.os.fsync = killing(os.fsync)
     else:
-        checkpoints.os.replace = killing(os.replace, after=point == "in its place")
+        checkpoint.os.replace = killing(os.replace, after=point == "in its place")
 
 
 IN_WRITING = ["in the file", "before it is on the disk", "before its place", "in its place"]

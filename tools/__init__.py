@@ -1,0 +1,1 @@
+"""What makes, measures and checks the book: `python -m tools.course` and the like."""

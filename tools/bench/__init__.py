@@ -1,0 +1,1 @@
+"""The benchmark: this book beside other ways to train."""

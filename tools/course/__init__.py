@@ -1,0 +1,1 @@
+"""What is made of the course besides its site: slides, student copies, checks, the stick."""

@@ -1,0 +1,1 @@
+"""Features of many pictures, by several processes."""

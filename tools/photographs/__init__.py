@@ -1,0 +1,1 @@
+"""Bring the photographs, look after them, serve them."""
