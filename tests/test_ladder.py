@@ -120,5 +120,5 @@ def test_fixed_statistics_train_the_rest():
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(ValueError, match="strategy is .top.: choose one of head, "):
+    with pytest.raises(ValueError, match=r"strategy is .top.: choose one of head, "):
         train_only(build("resnet18", 2, weights=None), "top")

@@ -45,7 +45,7 @@ def problems_of_cell(cell: dict) -> Iterator[str]:
             yield f"ends in an error: {output['ename']}"
             continue
         if WIDGET in output.get("data", {}):
-            yield "has a widget, which is lost with its kernel: store it by tools.measure.run_notebooks"
+            yield "has a widget, lost with its kernel: store it by tools.measure.run_notebooks"
         if output.get("name") == "stderr":
             yield "wrote to stderr: a warning, or a progress bar"
         text = "\n".join(texts(output))
