@@ -31,13 +31,12 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from helpers.checkpoint import is_whole, writing_whole
 from helpers.data import normalize, statistics
-from helpers.features import add, channels_last, without_head
+from helpers.features import add, backbone_of
 from helpers.models import build, head_name
 from helpers.pictures.decode import name_some, open_picture
 from helpers.pictures.folders import list_parts, warn_of_unused
-from helpers.runtime import progress
+from helpers.runtime import atomic_write, progress
 from tools.extract.shards import make_manifest, refuse_others, what_is_missing, write_manifest
 
 
@@ -72,10 +71,10 @@ def run_batches(
     model: nn.Module, loader: DataLoader, device: torch.device
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Give the features `(B, num_features)` of each batch, and what is wrong with its files."""
-    with without_head(model), channels_last(model, device):
-        for inputs, reasons in loader:
-            features = model(inputs.to(device, non_blocking=True)).float().cpu().numpy()
-            yield features, [reason for reason in reasons if reason]
+    backbone = backbone_of(model, device)
+    for inputs, reasons in loader:
+        features = backbone(inputs.to(device, non_blocking=True)).float().cpu().numpy()
+        yield features, [reason for reason in reasons if reason]
 
 
 def extract_shards(
@@ -105,7 +104,7 @@ def extract_shards(
             print(*found, sep="\n", file=sys.stderr, flush=True)
             unusable += found
             continue
-        with writing_whole(path) as file:
+        with atomic_write(path) as aside, aside.open("wb") as file:
             np.save(file, np.concatenate(features))
     if unusable:
         raise ValueError(
@@ -171,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = range(len(listing.paths))
     parts = [rows[i : i + args.shard_size] for i in rows[:: args.shard_size]]
     mine = list(zip(manifest["shards"], parts, strict=True))[rank::world]
-    todo = {args.out / name: part for name, part in mine if not is_whole(args.out / name)}
+    todo = {args.out / name: part for name, part in mine if not (args.out / name).is_file()}
     who = f"process {rank} of {world}"
     print(f"{who}: {len(mine)} shards, of which {len(mine) - len(todo)} are there", flush=True)
     start, count = time.perf_counter(), sum(map(len, todo.values()))
