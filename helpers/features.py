@@ -94,12 +94,12 @@ def backbone_of(model: nn.Module, device: torch.device) -> nn.Module:
 
 def views(loader: DataLoader, num_views: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Give all batches in the data set's order, `num_views` times, the same whenever called."""
-    if not len(loader.dataset) or num_views < 1:
-        raise ValueError(NO_BATCH if num_views else "num_views is 0: look once at least")
     sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
     if not isinstance(sampler, SequentialSampler | RandomSampler):
         raise ValueError(f"the loader's {type(sampler).__name__} chooses pictures: use a Subset")
     in_order = DataLoader(loader.dataset, loader.batch_size or 64, collate_fn=loader.collate_fn)
+    if not len(in_order) or num_views < 1:
+        raise ValueError(NO_BATCH if num_views else "num_views is 0: look once at least")
     with preserve_rng_state(in_order):
         for view in range(num_views):
             random.seed(view)

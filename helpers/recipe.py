@@ -60,12 +60,12 @@ def train_head(
 ) -> tuple[nn.Module, History]:
     """Train a linear head on the features of `extract_features`; return it and the history."""
     seed_everything(seed)
-    device, criterion = get_device(), nn.CrossEntropyLoss()
-    head = nn.Linear(train.tensors[0].shape[1], num_classes).to(device)
+    head = nn.Linear(train.tensors[0].shape[1], num_classes).to(get_device())
     optimizer, order = make_optimizer(head.parameters()), torch.Generator().manual_seed(seed)
     train_loader = DataLoader(train, batch_size, shuffle=True, generator=order)
-    loaders, options = (train_loader, DataLoader(val, batch_size)), {"num_epochs": num_epochs}
-    return head, fit(head, *loaders, criterion, optimizer, device, verbose=False, **options)
+    loaders = train_loader, DataLoader(val, batch_size)
+    options: dict = {"num_epochs": num_epochs, "verbose": False}
+    return head, fit(head, *loaders, nn.CrossEntropyLoss(), optimizer, get_device(), **options)
 
 
 def fit_logistic_regression(features: TensorDataset, num_classes: int) -> nn.Linear:
