@@ -178,14 +178,13 @@ def test_a_head_trained_to_the_end_is_logistic_regression(problem, criterion, cp
     train, val, oracle = problem
     inputs, labels = train.tensors
     head = nn.Linear(64, 10).double()
-    optimizer = torch.optim.LBFGS(
-        head.parameters(), max_iter=500, tolerance_grad=1e-9, tolerance_change=1e-15,
-        history_size=20, line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    settings = {"max_iter": 500, "tolerance_grad": 1e-9, "tolerance_change": 1e-15}
+    settings |= {"history_size": 20, "line_search_fn": "strong_wolfe"}
+    optimizer = torch.optim.LBFGS(head.parameters(), **settings)
 
     def closure():
         optimizer.zero_grad()
-        total = objective(head, batch_loss(criterion, head(inputs), labels, batch=1)[0])
+        total = objective(head, batch_loss(criterion, head(inputs), labels)[0])
         total.backward()
         return total
 
@@ -222,10 +221,8 @@ def test_fit_comes_close_to_the_best_head(problem, criterion, cpu):
         return objective(head, evaluate(head, loader, criterion, cpu).loss).item()
 
     least, before = reached(best), reached(head)
-    fit(
-        head, loader, loader, criterion, optimizer, cpu,
-        num_epochs=25, scheduler=scheduler, verbose=False,
-    )  # fmt: skip
+    options = {"num_epochs": 25, "scheduler": scheduler, "verbose": False}
+    fit(head, loader, loader, criterion, optimizer, cpu, **options)
     assert least <= reached(head) < 1.03 * least < 0.7 * before
 
 
