@@ -2,10 +2,10 @@
 
 import pickle
 import random
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -21,6 +21,8 @@ from helpers.runtime import seed_everything
 from helpers.training import fit
 
 CPU = torch.device("cpu")
+momentum = partial(SGD, lr=0.1, momentum=0.9)
+falling = partial(lr_scheduler.ReduceLROnPlateau, patience=0, factor=0.5, threshold=10)
 
 
 class Noise(v2.Transform):
@@ -54,10 +56,6 @@ def prepare(make_optimizer=None, make_scheduler=None, order="own", num_classes=3
     return model, train, val, optimizer, make_scheduler and make_scheduler(optimizer)
 
 
-def momentum(groups):
-    return SGD(groups, lr=0.1, momentum=0.9)
-
-
 def train(model, train_loader, val_loader, optimizer, scheduler, num_epochs=5, **options):
     options |= {"num_epochs": num_epochs, "scheduler": scheduler, "verbose": False}
     return fit(model, train_loader, val_loader, nn.CrossEntropyLoss(), optimizer, CPU, **options)
@@ -76,10 +74,6 @@ def in_file(path):
     state = torch.load(path, weights_only=True)
     assert state["results"]["history"].pop("seconds")
     return state
-
-
-def falling(optimizer):
-    return lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10)
 
 
 def warming(optimizer):
@@ -173,7 +167,6 @@ OTHERS = {
     "schedule": written_by(None, warming),
     "order": written_by(order="global"),
     "weights": lambda path: torch.save(prepare()[0].state_dict(), path),
-    "array": lambda path: path.write_bytes(np.zeros(3).tobytes()),
     "cut": cut,
     "evil": lambda path: torch.save({"parts": {}, "results": Evil(path.parent / "evil")}, path),
 }
@@ -192,7 +185,7 @@ def test_a_missing_file_and_one_of_more_epochs_are_named(tmp_path):
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*train once with checkpoint="):
         train(*prepare(), resume=path)
-    train(*cosine(5), num_epochs=5, checkpoint=path)
+    train(*cosine(5), checkpoint=path)
     with pytest.raises(ValueError, match="holds 5 epochs, not 2 or fewer"):
         train(*cosine(5), num_epochs=2, resume=path)
     assert len(train(*cosine(5), num_epochs=5, resume=path).lr) == 5

@@ -36,7 +36,6 @@ def test_an_interrupted_pretraining_goes_on_to_the_same_weights(
     name = "resnet18_tiny_imagenet.safetensors"
     assert (whole / name).read_bytes() == (parts / name).read_bytes()
     assert (whole / "log.csv").read_text() == (parts / "log.csv").read_text()
-    with pytest.raises(ValueError, match=r"set up otherwise: lr of optimizer .* was 0.05, is 0.1"):
-        pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE | {"lr": 0.1})
-    with pytest.raises(ValueError, match="was begun with"):
-        pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE | {"seed": 1})
+    for other in ({"lr": 0.1}, {"seed": 1}):
+        with pytest.raises(ValueError, match="was begun with"):
+            pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE | other)
