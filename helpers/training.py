@@ -183,7 +183,8 @@ def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> tuple[Te
     if getattr(criterion, "reduction", "mean") != "mean" or loss.ndim:
         raise ValueError("the criterion must average over the batch: give it reduction='mean'")
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()}: lower the rate, look at the inputs")
+        advice = "lower the learning rate, or look for broken inputs and class weights of 0"
+        raise FloatingPointError(f"the loss is {loss.item()}: {advice}")
     return loss, weight
 
 

@@ -347,7 +347,7 @@ def test_whatever_stops_it_the_model_has_its_best_weights(number, loss, loader):
         assert caught.value.history.train_loss == whole.train_loss
         assert caught.match("stopped after 2 epochs")
     else:
-        assert caught.match(f"the loss is {loss}: lower the rate")
+        assert caught.match(f"the loss is {loss}: lower the learning rate")
         assert caught.value.__notes__ == ["epoch 3, rate 0.1"]
     for name, value in models[1].state_dict().items():
         assert torch.equal(value, models[0].state_dict()[name])
