@@ -13,14 +13,15 @@ from torchvision.transforms import v2
 card = json.loads(Path("model.json").read_text())
 model = resnet18(num_classes=len(card["class_names"])).eval()
 model.load_state_dict(load_file("model.safetensors"))
-prepare = v2.Compose([
+steps = [
     ImageOps.exif_transpose,  # upright, as the camera noted
     v2.ToImage(),
     v2.Resize(round(card["size"] * 256 / 224)),
     v2.CenterCrop(card["size"]),
     v2.ToDtype(torch.float32, scale=True),
     v2.Normalize(card["mean"], card["std"]),
-])  # fmt: skip
+]
+prepare = v2.Compose(steps)
 for path in sys.argv[1:]:
     picture = prepare(Image.open(path).convert("RGB"))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a pass, a training run and a model's predictions amount to."""
+"""The metrics of a pass, the history of a training run, and how sure an accuracy is."""
 
 import math
 from dataclasses import dataclass, field

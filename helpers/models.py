@@ -1,4 +1,4 @@
-"""The network: build it, freeze it, put it in the right mode, count it."""
+"""The network: build it, freeze it, put it in the right mode, choose what to train."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +16,14 @@ from helpers import assets
 def build(
     name: str, num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
 ) -> nn.Module:
-    """Build a network with a new head for `num_classes`.
+    """Build a network with a new head for `num_classes`, whose weights are random: seed first.
 
     Input `(B, 3, H, W)`, float32, normalized with `data.statistics(model)`; output the logits
-    `(B, num_classes)`. The head's weights are random, so seed first.
+    `(B, num_classes)`.
 
-    name: "resnet18", torchvision's; or any of those that `timm.list_models()` names.
-
-    weights: "pretrained"; a file of weights; or None, random. The pretrained ones of "resnet18" are
-    those of the edition in use, those of "tf_efficientnet_lite0" come with the book, and all others
-    are downloaded by timm.
-
-    freeze: leave only the head trainable.
+    name: "resnet18", torchvision's; or any that `timm.list_models()` names. weights: a file; None,
+    random; or "pretrained": of "resnet18" in the edition in use, of "tf_efficientnet_lite0" from
+    the book, of all others downloaded by timm. freeze: leave only the head trainable.
     """
     path = assets.weights(name) if weights == "pretrained" else weights
     if name == "resnet18":
@@ -48,18 +44,16 @@ def build(
     return model
 
 
-def resnet18(
-    num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
-) -> nn.Module:
-    """Build a ResNet-18 with a new head for `num_classes`, as `build` does.
+def resnet18(num_classes: int, **options) -> nn.Module:
+    """Build a ResNet-18 with a new head; options: `weights` and `freeze`, as of `build`.
 
     He et al., *Deep residual learning for image recognition*, 2016, arXiv:1512.03385.
     """
-    return build("resnet18", num_classes, weights=weights, freeze=freeze)
+    return build("resnet18", num_classes, **options)
 
 
 def head_name(model: nn.Module) -> str:
-    """Name the head: `fc` in a network of torchvision's; a network of timm's says it."""
+    """Name the head: `fc` in torchvision's ResNets; `timm` models store it in `pretrained_cfg`."""
     name = getattr(model, "pretrained_cfg", {}).get("classifier", "fc")
     if not isinstance(name, str):
         raise ValueError(f"this network has the heads {', '.join(name)}: choose one with one head")
@@ -131,8 +125,7 @@ def train_mode(model: nn.Module) -> None:
     has parameters, none of them trainable, stays in evaluation mode, with all that is inside it.
 
     A normalization without parameters, such as `BatchNorm2d(64, affine=False)`, goes with the
-    layer before it, whose outputs it averages: before it in `model.modules()`, the order in which
-    the layers were added. Where no layer with parameters comes before it, it is trained, too.
+    last layer with parameters before it in `model.modules()`; where there is none, it is trained.
     """
     model.train()
     frozen = False
@@ -163,22 +156,17 @@ def snapshot(module: nn.Module) -> dict[str, Tensor]:
 
 def changed(module: nn.Module, before: dict[str, Tensor]) -> list[str]:
     """Name the parameters and buffers of `module` that differ from a `snapshot`, by any bit."""
-    return [
-        name for name, value in module.state_dict().items() if not torch.equal(value, before[name])
-    ]
+    now = module.state_dict()
+    return [name for name, value in now.items() if not torch.equal(value, before[name])]
 
 
 STRATEGIES = ("head", "normalization", "low rank", "last stage", "all")
-LAYERS = (nn.Conv2d, nn.Linear)
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 NORMALIZATION = (*BATCHNORM, nn.LayerNorm, nn.GroupNorm)
 
 
 class LowRank(nn.Module):
-    """A weight plus a product of two narrow matrices, which alone are trained.
-
-    The product is zero at first, so the network begins as it was. Register it with
-    `torch.nn.utils.parametrize`.
+    """A weight plus a product of two narrow matrices, which alone are trained; zero at first.
 
     Hu et al., *LoRA: Low-rank adaptation of large language models*, 2022, arXiv:2106.09685.
     """
@@ -196,17 +184,15 @@ class LowRank(nn.Module):
 
 
 def train_only(model: nn.Module, strategy: str, *, rank: int = 4) -> None:
-    """Leave trainable what a strategy says, and the head; for "low rank", add it.
+    """Make the head trainable, and of the rest what `strategy` names; freeze everything else.
 
     "head": nothing more. "normalization": the scale and shift of every normalization layer.
-    "low rank": an addition of that rank to the weight of each convolution and linear layer, but
-    for those whose channels or inputs are no more than `rank`. "last stage": the layers from the
-    last stage on. "all": everything.
+    "low rank": a `LowRank` that is added to each convolution and linear layer, except where it has
+    no more than `rank` channels or inputs. "last stage": the layers from there on. "all": all.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy is {strategy!r}: choose one of {', '.join(STRATEGIES)}")
     freeze_parameters(model)
-    head = head_of(model)
     if strategy == "normalization":
         for module in model.modules():
             if isinstance(module, NORMALIZATION):
@@ -217,26 +203,26 @@ def train_only(model: nn.Module, strategy: str, *, rank: int = 4) -> None:
         unfreeze_from(model, last_stage(model))
     elif strategy == "all":
         unfreeze_parameters(model)
-    unfreeze_parameters(head)
+    unfreeze_parameters(head_of(model))
 
 
 def add_low_rank(model: nn.Module, rank: int) -> None:
     """Add a trainable `LowRank` to each layer but the head and those too narrow for it."""
     head = head_of(model)
-    for module in [m for m in model.modules() if isinstance(m, LAYERS) and m is not head]:
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m is not head]
+    for module in layers:
         if min(len(module.weight), module.weight[0].numel()) > rank:
             addition = LowRank(module.weight, rank).to(module.weight.device)
             parametrize.register_parametrization(module, "weight", addition)
 
 
 def last_stage(model: nn.Module) -> str:
-    """Name the last stage: `layer4` of ResNet-18; a network of timm's says it."""
-    stages = getattr(model, "feature_info", [{"module": "layer4"}])
-    return stages[-1]["module"]
+    """Name the last stage: `layer4` of ResNet-18; `timm` models store it in `feature_info`."""
+    return getattr(model, "feature_info", [{"module": "layer4"}])[-1]["module"]
 
 
 def unfreeze_from(model: nn.Module, first: str) -> None:
-    """Put the layers from the one named `first` on back into training, in the order of adding."""
+    """Unfreeze the layer named `first` and all that were added to the model after it."""
     names = [name for name, _ in model.named_modules()]
     for name in names[names.index(first) :]:
         unfreeze_parameters(model.get_submodule(name))
@@ -245,8 +231,8 @@ def unfreeze_from(model: nn.Module, first: str) -> None:
 def fixed_statistics(model: nn.Module) -> None:
     """Put `model` in training mode, except its frozen parts and every BatchNorm.
 
-    These normalize with the averages that they have kept, as in evaluation, and keep them; their
-    scale and shift are trained all the same.
+    These normalize with their running averages, as in evaluation, and leave them as they are;
+    their scale and shift are trained all the same.
     """
     train_mode(model)
     for module in model.modules():

@@ -98,18 +98,6 @@ def test_the_head_on_features_gives_the_logits_of_the_whole_network(name, pictur
     assert len([*tmp_path.iterdir()]) == 1
 
 
-def test_the_head_does_not_count_for_kept_features(name, pictures, cpu, tmp_path):
-    model, loader = make(name), DataLoader(pictures, 3)
-    cached_features(model, loader, cpu, folder=tmp_path)
-    nn.init.ones_(head_of(model).weight)
-    cached_features(model, loader, cpu, folder=tmp_path)
-    assert len([*tmp_path.iterdir()]) == 1
-    with torch.no_grad():
-        next(model.parameters()).add_(0.1)
-    cached_features(model, loader, cpu, folder=tmp_path)
-    assert len([*tmp_path.iterdir()]) == 2
-
-
 def test_parameter_groups_hold_every_trainable_parameter_once(name):
     model = make(name)
     head, backbone = parameter_groups(model, lr=0.1, head_lr=0.2)
@@ -119,22 +107,6 @@ def test_parameter_groups_hold_every_trainable_parameter_once(name):
     assert len(grouped) == len(set(grouped)) and set(grouped) == set(model.parameters())
     (alone,) = parameter_groups(make(name, freeze=True), lr=0.1, head_lr=0.2)
     assert alone["lr"] == 0.2 and len(alone["params"]) == 2
-
-
-def test_a_training_run_goes_on_to_the_same_weights(name, pictures, criterion, cpu, tmp_path):
-    loader, file = DataLoader(pictures, 3), tmp_path / "training.pt"
-
-    def train(num_epochs, **options):
-        torch.manual_seed(1)
-        model = make(name)
-        options |= {"num_epochs": num_epochs, "verbose": False}
-        history = fit(model, loader, loader, criterion, sgd(model), cpu, **options)
-        return model, history
-
-    whole, history = train(2)
-    train(1, checkpoint=file)
-    resumed, again = train(2, resume=file)
-    assert not changed(resumed, snapshot(whole)) and again.val_loss == history.val_loss
 
 
 @pytest.mark.parametrize("known", EMBEDDED)
@@ -147,12 +119,8 @@ def test_the_embedded_weights_are_loaded_whole(known):
             assert torch.equal(value, stored[key].float()), key
     of_head = {f"{head_name(model)}.weight", f"{head_name(model)}.bias"}
     assert of_head == {key for key in stored if stored[key].shape != values[key].shape}
-
-
-def test_the_embedded_head_is_the_one_of_imagenet():
-    """Which the chapter asks for its ants and bees."""
-    stored = safetensors.torch.load_file(assets.weights(LITE0))
-    assert stored["classifier.weight"].shape == (1000, 1280)
+    if known == LITE0:  # its head is the one of ImageNet, which chapter 6 asks for ants and bees
+        assert stored["classifier.weight"].shape == (1000, 1280)
 
 
 def test_pictures_are_normalized_as_the_network_wants_them(name):
@@ -197,26 +165,18 @@ def test_other_networks_have_the_weights_that_timm_downloads(monkeypatch):
 
 
 def test_weights_from_a_file_of_ones_own(name, tmp_path):
-    trained = build(name, 5, weights=None)
+    trained = build(name, 2, weights=None)
     torch.save(trained.state_dict(), tmp_path / "mine.pth")
     model = build(name, 2, weights=tmp_path / "mine.pth")
     head = NETWORKS[name][0]
-    assert set(changed(trained, model.state_dict() | {
-        f"{head}.{key}": value for key, value in head_of(trained).state_dict().items()
-    })) == set()  # fmt: skip
+    assert set(changed(trained, model.state_dict())) == {f"{head}.weight", f"{head}.bias"}
 
 
-def test_weights_of_another_network_are_refused():
+def test_other_weights_and_other_heads_are_refused():
     with pytest.raises(ValueError, match="does not fit this network"):
         build("convnext_atto", 2, weights=assets.weights(LITE0))
-
-
-def test_a_network_with_two_heads_is_refused():
     with pytest.raises(ValueError, match="has the heads head, head_dist: choose one with one head"):
         build("deit_tiny_distilled_patch16_224", 2, weights=None, freeze=True)
-
-
-def test_a_head_that_is_no_linear_layer_is_refused():
     with pytest.raises(ValueError, match="head of resnetv2_18 is a Conv2d: choose one with a Lin"):
         build("resnetv2_18", 2, weights=None)
 

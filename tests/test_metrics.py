@@ -27,24 +27,12 @@ FUZZED = {
 }
 
 
-@settings(max_examples=200, **FUZZED)
-@given(
-    losses=st.lists(st.floats(0, 100), min_size=1, max_size=30),
-    right=st.lists(st.booleans(), min_size=30, max_size=30),
-)
-def test_means_are_those_of_numpy(losses, right):
-    right = right[: len(losses)]
-    found = mean_metrics(sum(losses), len(losses), sum(right), len(losses))
-    np.testing.assert_allclose(found.loss, np.mean(losses), rtol=1e-9)
-    assert found.accuracy == np.mean(right)
-
-
 def test_no_examples_have_no_mean():
     with pytest.raises(ValueError, match="gave no batch"):
         mean_metrics(0.0, 0.0, 0, 0)
 
 
-@settings(max_examples=300, **FUZZED)
+@settings(max_examples=100, **FUZZED)
 @given(n=st.integers(1, 100_000), share=st.floats(0, 1))
 def test_the_interval_is_wilsons(n, share):
     k = round(share * n)
@@ -52,13 +40,7 @@ def test_the_interval_is_wilsons(n, share):
     theirs = binomtest(k, n).proportion_ci(0.95, method="wilson")
     np.testing.assert_allclose((low, high), theirs, rtol=1e-6, atol=1e-9)
     assert 0 <= low <= k / n + 1e-12 and k / n - 1e-12 <= high <= 1
-
-
-def test_an_interval_prints_as_a_share():
-    low, _ = accuracy_interval(0.0, 20)
-    assert f"{low:.1%}" == "0.0%"  # and not -0.0%
-    _, high = accuracy_interval(1.0, 20)
-    assert high == 1
+    assert not f"{low:.1%}".startswith("-")
 
 
 @pytest.mark.parametrize(("accuracy", "num_examples"), [(0.5, 0), (50, 100), (-0.1, 3)])
@@ -67,7 +49,7 @@ def test_an_interval_of_nothing_or_of_no_share_is_refused(accuracy, num_examples
         accuracy_interval(accuracy, num_examples)
 
 
-@settings(max_examples=200, **FUZZED)
+@settings(max_examples=100, **FUZZED)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_a_paired_test_is_the_binomial_one_of_the_disagreements(pairs):
     one, other = torch.tensor(pairs).T
@@ -102,7 +84,7 @@ def test_the_best_epoch_is_the_first_of_the_highest(accuracies):
     assert history.val_loss == [2 * i for i in range(len(accuracies))]
 
 
-@settings(max_examples=60, **FUZZED)
+@settings(max_examples=40, **FUZZED)
 @given(
     n=st.integers(1, 40),
     num_classes=st.integers(2, 5),

@@ -1,4 +1,4 @@
-"""Frozen means frozen: weights and BatchNorm's statistics alike."""
+"""Frozen means frozen, weights and statistics alike; a strategy trains what it says, no more."""
 
 import numpy as np
 import pytest
@@ -13,18 +13,24 @@ from helpers import assets, data
 from helpers.features import extract_features
 from helpers.metrics import predict
 from helpers.models import (
+    STRATEGIES,
+    LowRank,
+    build,
     changed,
     count_parameters,
     eval_mode,
+    fixed_statistics,
     freeze_parameters,
-    parameter_groups,
     resnet18,
     snapshot,
     train_mode,
+    train_only,
     trainable_parameters,
     unfreeze_parameters,
 )
 from helpers.training import batch_loss, evaluate, fit, train_one_epoch
+
+LITE0 = "tf_efficientnet_lite0"
 
 
 @pytest.fixture
@@ -35,16 +41,6 @@ def pictures():
 
 def sgd(model):
     return torch.optim.SGD(trainable_parameters(model), lr=0.1, momentum=0.9)
-
-
-def test_a_frozen_backbone_is_bit_identical_after_training(pictures, criterion, cpu):
-    model = resnet18(2, freeze=True)
-    before = snapshot(model)
-    fit(
-        model, DataLoader(pictures, 4), DataLoader(pictures, 4), criterion, sgd(model), cpu,
-        num_epochs=2, verbose=False,
-    )  # fmt: skip
-    assert changed(model, before) == ["fc.weight", "fc.bias"]
 
 
 def test_requires_grad_alone_lets_batchnorm_drift(pictures, criterion, cpu):
@@ -59,26 +55,6 @@ def test_requires_grad_alone_lets_batchnorm_drift(pictures, criterion, cpu):
     assert "conv1.weight" not in drifted
 
 
-def test_parameter_groups_hold_every_trainable_parameter_once():
-    model = resnet18(2)
-    groups = parameter_groups(model, lr=0.1, head_lr=0.2)
-    assert [group["lr"] for group in groups] == [0.2, 0.1]
-    grouped = [parameter for group in groups for parameter in group["params"]]
-    assert len(grouped) == len(set(grouped)) and set(grouped) == set(model.parameters())
-    assert groups[0]["params"] == list(model.fc.parameters())
-
-    frozen = resnet18(2, freeze=True)
-    (head,) = parameter_groups(frozen, lr=0.1, head_lr=0.2)
-    assert head == {"params": list(frozen.fc.parameters()), "lr": 0.2}
-
-
-def test_fine_tuning_changes_every_parameter(pictures, criterion, cpu):
-    model = resnet18(2)
-    before = snapshot(model)
-    train_one_epoch(model, DataLoader(pictures, 4), criterion, sgd(model), cpu, max_batches=2)
-    assert set(changed(model, before)) == set(before)
-
-
 def test_train_mode_spares_only_what_is_frozen():
     model = nn.Sequential(
         nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout()),
@@ -91,13 +67,9 @@ def test_train_mode_spares_only_what_is_frozen():
     unfreeze_parameters(model[0])
     train_mode(model)
     assert all(module.training for module in model.modules())
-
-
-def test_a_layer_frozen_alone_stays_in_evaluation_mode():
-    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.BatchNorm1d(2))
-    freeze_parameters(model[0])
+    freeze_parameters(model[0][1])  # a layer alone
     train_mode(model)
-    assert [layer.training for layer in model] == [False, True, True]
+    assert [module.training for module in model[0]] == [True, False, True]
 
 
 def bare():
@@ -111,16 +83,10 @@ def frozen_linear():
 @pytest.mark.parametrize(
     ("model", "place", "trains"),
     [
-        (nn.Sequential(frozen_linear(), bare()), 1, False),
         (nn.Sequential(nn.Sequential(frozen_linear(), bare()), nn.Linear(2, 2)), (0, 1), False),
-        (nn.Sequential(nn.Sequential(frozen_linear()), bare(), nn.Linear(2, 2)), 1, False),
         (nn.Sequential(frozen_linear(), nn.Sequential(bare()), nn.Linear(2, 2)), (1, 0), False),
-        (nn.Sequential(frozen_linear(), nn.ReLU(), bare(), nn.Linear(2, 2)), 2, False),
         (nn.Sequential(nn.Linear(2, 2), bare(), frozen_linear()), 1, True),
         (nn.Sequential(frozen_linear(), nn.Linear(2, 2), bare()), 2, True),
-        (nn.Sequential(frozen_linear(), nn.Sequential(nn.Linear(2, 2), bare())), (1, 1), True),
-        (nn.Sequential(bare(), nn.Linear(2, 2)), 0, True),
-        (nn.Sequential(bare()), 0, True),
         (nn.Sequential(bare(), frozen_linear()), 0, False),
         (nn.Sequential(frozen_linear(), nn.Dropout(), nn.Linear(2, 2)), 1, True),
     ],
@@ -161,44 +127,18 @@ def test_parameter_counts(num_classes, total, trainable):
     assert count_parameters(resnet18(num_classes, freeze=True)) == (total, trainable)
 
 
-def test_the_embedded_backbone_is_loaded_whole():
-    stored = safetensors.torch.load_file(assets.backbone("rendered").path)
-    model = resnet18(2)
-    for name, value in model.state_dict().items():
-        if not name.startswith("fc."):
-            assert torch.equal(value, stored[name].to(value.dtype)), name
-    assert torch.get_default_dtype() == model.conv1.weight.dtype
-
-
-def test_weights_from_a_file_of_ones_own(tmp_path):
-    trained = resnet18(5, weights=None)
-    torch.save(trained.state_dict(), tmp_path / "mine.pth")
-    model = resnet18(2, weights=tmp_path / "mine.pth")
-    assert torch.equal(model.layer4[1].conv2.weight, trained.layer4[1].conv2.weight)
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    torch.save(nn.Linear(3, 3).state_dict(), tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="does not fit this network"):
-        resnet18(2, weights=tmp_path / "other.pth")
-
-
-@pytest.mark.parametrize("lacking", ["conv1.weight", "layer4.1.bn2.running_var"])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_weights_that_lack_one_are_refused(tmp_path, lacking, suffix):
-    state = resnet18(2, weights=None).state_dict()
-    del state[lacking]
-    path = tmp_path / f"part.{suffix}"
-    torch.save(state, path) if suffix == "pth" else safetensors.torch.save_file(state, path)
-    with pytest.raises(ValueError, match=rf"it lacks \['{lacking}'\] and brings \[\]"):
-        resnet18(2, weights=path)
-
-
-def test_weights_that_bring_one_more_are_refused(tmp_path):
-    state = resnet18(2, weights=None).state_dict()
-    torch.save(state | {"layer5.weight": torch.zeros(1)}, tmp_path / "more.pth")
-    with pytest.raises(ValueError, match=r"it lacks \[\] and brings \['layer5.weight'\]"):
-        resnet18(2, weights=tmp_path / "more.pth")
+def test_weights_of_another_network_are_refused(tmp_path, suffix):
+    path, whole = tmp_path / f"weights.{suffix}", resnet18(2, weights=None).state_dict()
+    statistics = "layer4.1.bn2.running_var"
+    more = {"layer5.weight": torch.zeros(1)}
+    for state, message in (
+        ({key: value for key, value in whole.items() if key != statistics}, rf"\['{statistics}'\]"),
+        (whole | more, r"it lacks \[\] and brings \['layer5.weight'\]"),
+    ):
+        torch.save(state, path) if suffix == "pth" else safetensors.torch.save_file(state, path)
+        with pytest.raises(ValueError, match=f"does not fit this network: .*{message}"):
+            resnet18(2, weights=path)
 
 
 def test_the_seed_decides_the_head():
@@ -206,20 +146,6 @@ def test_the_seed_decides_the_head():
     one = resnet18(2).fc.weight
     torch.manual_seed(3)
     assert torch.equal(one, resnet18(2).fc.weight)
-
-
-def test_a_head_on_features_gives_the_logits_of_the_whole_network(pictures, cpu):
-    model = resnet18(2, freeze=True)
-    model.train()
-    model.bn1.eval()
-    modes = [module.training for module in model.modules()]
-    loader = DataLoader(pictures, 4)
-    features = extract_features(model, loader, cpu)
-    assert features.tensors[0].shape == (9, 512)
-    assert [module.training for module in model.modules()] == modes
-    logits, labels = predict(model, loader, cpu)
-    torch.testing.assert_close(model.fc(features.tensors[0]).detach(), logits, rtol=0, atol=1e-5)
-    assert torch.equal(labels, features.tensors[1])
 
 
 STRENGTH = 0.05  # scikit-learn's C
@@ -252,14 +178,13 @@ def test_a_head_trained_to_the_end_is_logistic_regression(problem, criterion, cp
     train, val, oracle = problem
     inputs, labels = train.tensors
     head = nn.Linear(64, 10).double()
-    optimizer = torch.optim.LBFGS(
-        head.parameters(), max_iter=500, tolerance_grad=1e-9, tolerance_change=1e-15,
-        history_size=20, line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    settings = {"max_iter": 500, "tolerance_grad": 1e-9, "tolerance_change": 1e-15}
+    settings |= {"history_size": 20, "line_search_fn": "strong_wolfe"}
+    optimizer = torch.optim.LBFGS(head.parameters(), **settings)
 
     def closure():
         optimizer.zero_grad()
-        total = objective(head, batch_loss(criterion, head(inputs), labels, batch=1)[0])
+        total = objective(head, batch_loss(criterion, head(inputs), labels)[0])
         total.backward()
         return total
 
@@ -296,10 +221,8 @@ def test_fit_comes_close_to_the_best_head(problem, criterion, cpu):
         return objective(head, evaluate(head, loader, criterion, cpu).loss).item()
 
     least, before = reached(best), reached(head)
-    fit(
-        head, loader, loader, criterion, optimizer, cpu,
-        num_epochs=25, scheduler=scheduler, verbose=False,
-    )  # fmt: skip
+    options = {"num_epochs": 25, "scheduler": scheduler, "verbose": False}
+    fit(head, loader, loader, criterion, optimizer, cpu, **options)
     assert least <= reached(head) < 1.03 * least < 0.7 * before
 
 
@@ -314,3 +237,100 @@ def test_training_the_head_on_features_is_training_the_frozen_network(pictures, 
     quick = fit(head, features, features, criterion, sgd(head), cpu, **options)
     assert quick.val_loss == pytest.approx(whole.val_loss, rel=1e-4)
     torch.testing.assert_close(head.weight, model.fc.weight, rtol=1e-3, atol=1e-5)
+
+
+# ---- strategies ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few():
+    """Five pictures in two classes: with batches of three, the last holds two."""
+    return TensorDataset(torch.randn(5, 3, 32, 32), torch.arange(5) % 2)
+
+
+def train(model, few, mode=train_mode):
+    loader, device = DataLoader(few, 3), torch.device("cpu")
+    for _ in range(2):
+        train_one_epoch(model, loader, nn.CrossEntropyLoss(), sgd(model), device, mode=mode)
+
+
+def trained(name, key):
+    """Tell which strategies train a parameter, by its name alone."""
+    head = {"resnet18": "fc", LITE0: "classifier"}[name]
+    last = {"resnet18": ("layer4", "fc"), LITE0: ("blocks.6", "conv_head", "bn2", "classifier")}
+    if key.startswith(head):
+        return set(STRATEGIES)
+    strategies = {"all"}
+    if key.startswith(last[name]):
+        strategies.add("last stage")
+    if ".bn" in key or key.startswith("bn") or ".downsample.1." in key:
+        strategies.add("normalization")
+    return strategies
+
+
+@pytest.mark.parametrize("name", ["resnet18", LITE0])
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "low rank"])
+def test_a_strategy_trains_what_it_says_and_nothing_else(name, strategy, few):
+    model = build(name, 2)
+    train_only(model, strategy)
+    before = snapshot(model)
+    train(model, few, mode=fixed_statistics)
+    parameters = {key for key, _ in model.named_parameters()}
+    assert set(changed(model, before)) == {
+        key for key in parameters if strategy in trained(name, key)
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet18", LITE0, "convnext_atto"])
+def test_low_rank_begins_as_the_network_was_and_trains_the_additions_alone(name, few):
+    model = build(name, 2, weights=None if name == "convnext_atto" else "pretrained")
+    inputs = few.tensors[0]
+    with eval_mode(model), torch.no_grad():
+        logits = model(inputs)
+        train_only(model, "low rank", rank=2)
+        torch.testing.assert_close(model(inputs), logits, rtol=1e-4, atol=1e-5)
+    before = snapshot(model)
+    train(model, few)
+    different = changed(model, before)
+    heads = ("fc.", "classifier.", "head.")
+    additions = {key for key in different if not key.startswith(heads)}
+    assert len(different) == len(additions) + 2
+    assert {key for key in before if key.endswith(".up")} <= additions
+    assert additions <= {key for key in before if key.endswith((".up", ".down"))}
+
+
+def test_low_rank_counts_rank_times_outputs_plus_inputs():
+    model = build("resnet18", 2, weights=None)
+    shapes = [m.weight.shape for m in model.modules() if isinstance(m, nn.Conv2d)]
+    train_only(model, "low rank", rank=3)
+    expected = sum(3 * (out + channels * h * w) for out, channels, h, w in shapes)
+    assert count_parameters(model)[1] == expected + 512 * 2 + 2
+
+
+def test_the_sum_is_that_of_numpy():
+    weight = torch.randn(6, 4, 3, 3)
+    low_rank = LowRank(weight, rank=2)
+    assert torch.equal(low_rank(weight), weight)
+    nn.init.normal_(low_rank.up)
+    up, down = (p.detach().double().numpy() for p in (low_rank.up, low_rank.down))
+    expected = weight.double().numpy() + np.einsum("or,ri->oi", up, down).reshape(6, 4, 3, 3)
+    np.testing.assert_allclose(low_rank(weight).detach().numpy(), expected, atol=1e-5)
+    change = (low_rank(weight) - weight).detach().flatten(1)
+    assert torch.linalg.matrix_rank(change, rtol=1e-4) == 2
+
+
+def test_the_mode_decides_whether_statistics_move(few):
+    for mode, moved in ((train_mode, True), (fixed_statistics, False)):
+        model = build(LITE0, 2)
+        train_only(model, "normalization")
+        before = snapshot(model)
+        train(model, few, mode=mode)
+        assert any("running" in key for key in changed(model, before)) == moved
+    layers = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout())
+    fixed_statistics(layers)
+    assert [layer.training for layer in layers] == [True, False, True]
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(ValueError, match=r"strategy is .top.: choose one of head, "):
+        train_only(build("resnet18", 2, weights=None), "top")

@@ -21,7 +21,7 @@ from helpers.models import (
     snapshot,
     train_only,
 )
-from helpers.recipe import adam, fine_tune, fit_logistic_regression, train_head, train_network
+from helpers.recipe import fine_tune, fit_logistic_regression, train_head, train_network
 from helpers.runtime import seed_everything
 from helpers.training import fit
 
@@ -30,8 +30,8 @@ OPTIONS = {"num_epochs": 2, "lr": 0.01, "head_lr": 0.05, "seed": 3, "weights": N
 
 @pytest.fixture
 def load(tmp_path):
-    for i, name in enumerate(["train/a/1", "train/a/2", "train/a/3", "train/b/1", "train/b/2",
-                              "val/a/1", "val/b/1"]):  # fmt: skip
+    names = "train/a/1 train/a/2 train/a/3 train/b/1 train/b/2 val/a/1 val/b/1"
+    for i, name in enumerate(names.split()):
         save_picture(tmp_path / f"{name}.png", seed=i)
     return partial(data.image_folders, tmp_path, size=32, batch_size=2, seed=3)
 
@@ -45,10 +45,8 @@ def test_a_network_is_trained_as_chapter_4_writes_it(load, cpu, criterion):
     groups = [{"params": model.fc.parameters(), "lr": 0.05}, {"params": backbone, "lr": 0.01}]
     optimizer = torch.optim.SGD(groups, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
-    own = fit(
-        model, loaders.train, loaders.val, criterion, optimizer, cpu,
-        num_epochs=2, scheduler=scheduler, verbose=False,
-    )  # fmt: skip
+    options = {"num_epochs": 2, "scheduler": scheduler, "verbose": False}
+    own = fit(model, *loaders[:2], criterion, optimizer, cpu, **options)
     assert (history.train_loss, history.val_loss) == (own.train_loss, own.val_loss)
     assert history.lr == pytest.approx([0.05, 0.025])
     assert not changed(trained, snapshot(model))
@@ -76,25 +74,16 @@ def test_a_head_is_trained_on_features_as_chapter_3_writes_it(examples, cpu, cri
     seed_everything(5)
     own = nn.Linear(5, 3)
     shuffled = DataLoader(examples, 4, shuffle=True, generator=torch.Generator().manual_seed(5))
-    theirs = fit(
-        own, shuffled, DataLoader(examples, 4), criterion,
-        torch.optim.Adam(own.parameters(), lr=1e-3), cpu, num_epochs=2, verbose=False,
-    )  # fmt: skip
+    optimizer, whole = torch.optim.Adam(own.parameters(), lr=1e-3), DataLoader(examples, 4)
+    theirs = fit(own, shuffled, whole, criterion, optimizer, cpu, num_epochs=2, verbose=False)
     assert history.train_loss == theirs.train_loss
     assert not changed(head, copy.deepcopy(own.state_dict()))
-    assert adam([nn.Parameter(torch.zeros(1))]).defaults["lr"] == 1e-3
 
 
 def test_a_head_takes_another_optimizer(examples):
-    still = TensorDataset(*examples.tensors)
-    made = []
-
-    def sgd(parameters):
-        made.append(torch.optim.SGD(parameters, lr=0.0))
-        return made[0]
-
-    _, history = train_head(still, still, 3, make_optimizer=sgd, num_epochs=1)
-    assert history.lr == [0.0] and len(made) == 1
+    still = partial(torch.optim.SGD, lr=0.0)
+    _, history = train_head(examples, examples, 3, make_optimizer=still, num_epochs=1)
+    assert history.lr == [0.0]
 
 
 def test_the_best_head_is_scikit_learns_logistic_regression():
@@ -109,7 +98,7 @@ def test_the_best_head_is_scikit_learns_logistic_regression():
 
 
 @pytest.mark.parametrize("strategy", ["head", "low rank", "all"])
-def test_a_network_is_adapted_as_chapter_6_writes_it(strategy, load, cpu, criterion):
+def test_a_network_is_fine_tuned_as_chapter_6_writes_it(strategy, load, cpu, criterion):
     half = (0.5, 0.5, 0.5)
     load = partial(load, mean=half, std=half)
     options = {"num_epochs": 2, "lr": 1e-3, "head_lr": 1e-2, "seed": 3}
@@ -133,10 +122,8 @@ def test_a_network_is_adapted_as_chapter_6_writes_it(strategy, load, cpu, criter
         groups.append({"params": rest, "lr": 1e-3})
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
-    own = fit(
-        model, loaders.train, loaders.val, criterion, optimizer, cpu,
-        num_epochs=2, scheduler=schedule, mode=fixed_statistics, verbose=False,
-    )  # fmt: skip
+    options = {"num_epochs": 2, "scheduler": schedule, "verbose": False}
+    own = fit(model, *loaders[:2], criterion, optimizer, cpu, mode=fixed_statistics, **options)
     assert history.train_loss == pytest.approx(own.train_loss, rel=1e-3)
     assert history.lr == pytest.approx([1e-2, 5e-3])
 

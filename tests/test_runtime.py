@@ -10,32 +10,18 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, RandomSampler
 
-from helpers.runtime import (
-    get_device,
-    preserve_rng_state,
-    random_states,
-    seed_everything,
-    set_random_states,
-)
+from helpers.runtime import atomic_write, get_device, preserve_rng_state, seed_everything
 
 
-@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
-def test_an_accelerator_is_used_where_there_is_one(monkeypatch, kind):
-    def current_accelerator(check_available=False):
-        return torch.device(kind)
+def test_an_accelerator_is_used_where_there_is_one(monkeypatch):
+    """PyTorch may be built for one that this machine has not."""
+    for here, expected in ((torch.device("mps"), "mps"), (None, "cpu")):
 
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
-    assert get_device() == torch.device(kind)
+        def current_accelerator(check_available=False, here=here):
+            return here if check_available else torch.device("cuda")
 
-
-def test_an_accelerator_that_is_not_available_is_not_used(monkeypatch):
-    """PyTorch was built for one, but this machine has none."""
-
-    def current_accelerator(check_available=False):
-        return None if check_available else torch.device("cuda")
-
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
-    assert get_device() == torch.device("cpu")
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
+        assert get_device() == torch.device(expected)
 
 
 def draw():
@@ -49,14 +35,6 @@ def test_a_seed_gives_the_same_numbers_again():
         drawn.append(draw())
     assert drawn[0] == drawn[1]
     assert all(one != other for one, other in zip(drawn[0], drawn[2], strict=True))
-
-
-def test_random_numbers_go_on_where_they_stood():
-    states = random_states()
-    drawn = draw()
-    assert draw() != drawn
-    set_random_states(states)
-    assert draw() == drawn
 
 
 def test_random_numbers_are_kept_also_when_looking_fails():
@@ -95,3 +73,16 @@ for _ in progress(range(10), "epochs"):
     )
     assert done.stdout == ""
     assert ("epochs" in done.stderr) == shown
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.txt"
+    for text in ("old", "new"):
+        with atomic_write(path) as aside:
+            assert aside.parent == tmp_path and aside != path
+            aside.write_text(text)
+        assert path.read_text() == text
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as aside:
+        aside.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "new" and [*tmp_path.iterdir()] == [path]

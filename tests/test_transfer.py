@@ -76,9 +76,8 @@ def test_the_training_and_its_report_are_those_of_the_book(few, trained, cpu, cr
     pairs = zip(history.train_accuracy, history.val_accuracy, strict=True)
     lines = [f"training {train:.1%}, validation {val:.1%}" for train, val in pairs]
     test = evaluate(other, loaders.test, criterion, cpu).accuracy
-    assert output.splitlines() == [
-        f"epoch  1: {lines[0]}", f"epoch  2: {lines[1]}", f"test: {test:.1%}",
-    ]  # fmt: skip
+    lines = [f"epoch  {epoch}: {line}" for epoch, line in enumerate(lines, start=1)]
+    assert output.splitlines() == [*lines, f"test: {test:.1%}"]
 
 
 def test_the_weights_of_the_best_epoch_are_kept(few, tmp_path, monkeypatch):

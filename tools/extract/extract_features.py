@@ -35,7 +35,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorD
 from torchvision.transforms import v2
 
 from helpers.data import normalize, statistics
-from helpers.features import channels_last, without_head
+from helpers.features import add, backbone_of
 from helpers.models import build
 from helpers.pictures.decode import name_some, open_picture
 from helpers.pictures.folders import Listing, list_parts, warn_of_unused
@@ -74,17 +74,16 @@ def extract_shards(
     Where a file is no picture, its shard is left out; when all others are written, raises one
     ValueError that names the first such file of each.
     """
-    unusable = []
-    with without_head(model), channels_last(model, device):
-        for path, rows in progress(shards.items(), "shards", len(shards)):
-            loader = DataLoader(Subset(pictures, rows), pin_memory=device.type == "cuda", **options)
-            try:
-                features = [model(inputs.to(device)).float().cpu() for inputs in loader]
-            except ValueError as error:
-                unusable.append(str(error))
-                continue
-            with atomic_write(path) as aside, aside.open("wb") as file:
-                np.save(file, torch.cat(features).numpy())
+    backbone, unusable = backbone_of(model, device), []
+    for path, rows in progress(shards.items(), "shards", len(shards)):
+        loader = DataLoader(Subset(pictures, rows), pin_memory=device.type == "cuda", **options)
+        try:
+            features = [backbone(inputs.to(device)).float().cpu() for inputs in loader]
+        except ValueError as error:
+            unusable.append(str(error))
+            continue
+        with atomic_write(path) as aside, aside.open("wb") as file:
+            np.save(file, torch.cat(features).numpy())
     if unusable:
         raise ValueError(
             f"files that are no pictures, in {len(unusable)} shards: replace them; if you remove "
@@ -95,9 +94,8 @@ def extract_shards(
 def settings_of(model: nn.Module, args: argparse.Namespace, device: torch.device) -> dict:
     """Return all that features depend on, besides the pictures."""
     digest = hashlib.sha256()
-    with without_head(model):
-        for value in model.state_dict().values():
-            digest.update(value.cpu().numpy().tobytes())
+    for name, value in backbone_of(model, device).state_dict().items():
+        add(digest, value, name)
     settings = {"backbone": args.backbone, "weights": digest.hexdigest(), "size": args.size}
     return settings | statistics(model) | {"device": device.type, "torch": torch.__version__}
 

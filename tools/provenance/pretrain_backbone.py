@@ -34,7 +34,7 @@ from helpers.metrics import predict
 from helpers.pictures.dataset import Pictures
 from helpers.pictures.decode import open_pictures
 from helpers.pictures.folders import list_pictures
-from helpers.runtime import get_device, seed_everything
+from helpers.runtime import atomic_write, get_device, seed_everything
 from helpers.training import train_one_epoch
 
 PIXELS = 64  # of a picture of Tiny ImageNet
@@ -134,9 +134,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
         name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
         for name, value in model.state_dict().items()
     }
-    unfinished = path.with_name(path.name + ".unfinished")
-    safetensors.torch.save_file(state, unfinished)
-    unfinished.replace(path)
+    with atomic_write(path) as aside:
+        safetensors.torch.save_file(state, aside)
 
 
 def write_log(rows: list[list[float]], path: Path) -> None:
