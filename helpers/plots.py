@@ -47,7 +47,7 @@ def restore(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> np.nd
 def image_grid(num_images: int, num_columns: int) -> np.ndarray:
     """Make a figure with room for that many pictures, and no ground; return as many axes."""
     if num_images < 1:
-        raise ValueError("no picture to show: is the part empty, or num_images below 1?")
+        raise ValueError("no picture to show: is the split empty, or num_images below 1?")
     num_rows = -(-num_images // num_columns)  # rounded up: the last row may be short
     figure = plt.figure(facecolor="none", layout="none")
     axes = [figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_images)]
@@ -75,7 +75,7 @@ def fit_titles(axes: np.ndarray) -> np.ndarray:
 
 def show_batch(loaders: Loaders, *, split: str = "train", num_images: int = 8) -> np.ndarray:
     """Show the first pictures of the next batch, as a model would see them; return the axes."""
-    loader = loaders.part(split)
+    loader = loaders.split(split)
     with preserve_rng_state(loader):
         inputs, labels = next(iter(loader))
     axes = image_grid(min(num_images, len(inputs)), num_columns=4)
@@ -99,7 +99,7 @@ def visualize_model(
     Takes them in the order of the split's loader; with `wrong_first`, the most confident mistakes
     come first. Returns the axes, one a picture.
     """
-    loader, shown = loaders.part(split), []
+    loader, shown = loaders.split(split), []
     with preserve_rng_state(loader), eval_mode(model):
         for inputs, labels in loader:
             confidence, predicted = model(inputs.to(device)).softmax(dim=1).max(dim=1)

@@ -358,8 +358,7 @@ def test_the_protocol_asks_for_nothing_of_the_book():
 def test_all_give_the_book_s_backbone_the_book_s_inputs(name):
     own, (model, head) = models.build(name, 3), protocol.build(name, 3)
     backbone = protocol.BACKBONES[name]
-    assert backbone.weights.samefile(assets.LITE0.path if name == protocol.LITE0 else
-                                     assets.RENDERED["backbone"].path)  # fmt: skip
+    assert backbone.weights.samefile(assets.weights(name))
     statistics = {"mean": tuple(backbone.mean), "std": tuple(backbone.std)}
     assert statistics == data.statistics(own)
     trainable = models.trainable_parameters(model)

@@ -82,7 +82,7 @@ def insects(tmp_path_factory):
     for part, name, count in (
         ("train", "ants", 25), ("train", "bees", 22), ("val", "ants", 8), ("val", "bees", 6)
     ):  # fmt: skip
-        there = assets.RENDERED["ants_bees"].path / part / name
+        there = assets.ants_bees("rendered").path / part / name
         (folder / part / name).mkdir(parents=True)
         for path in sorted(there.iterdir())[:count]:
             shutil.copy(path, folder / part / name)

@@ -54,7 +54,7 @@ def measure(method: str, count: int, folder: Path) -> dict:
     pictures = Pictures(images, labels.tolist(), v2.Identity(), data.normalize())
     options = {"class_names": list(classes), "batch_size": BATCH_SIZE, "seed": 0}
     loader = data.make_loaders(pictures, pictures, None, **options).train
-    weights = assets.RENDERED["backbone"].path
+    weights = assets.backbone("rendered").path
     model = resnet18(len(classes), weights=weights, freeze=method == "frozen")
     optimizer = torch.optim.Adam(trainable_parameters(model), lr=1e-3)
     if method == "frozen":

@@ -36,7 +36,7 @@ from helpers.data import normalize, statistics
 from helpers.features import add, channels_last, without_head
 from helpers.models import build, head_name
 from helpers.pictures.decode import name_some, open_picture
-from helpers.pictures.folders import list_parts, warn_of_unused
+from helpers.pictures.folders import list_splits, warn_of_unused
 from helpers.runtime import progress
 from tools.extract.shards import make_manifest, refuse_others, what_is_missing, write_manifest
 
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = own_device()
     model = build(args.backbone, 2, weights=args.weights, freeze=True).to(device)
-    listing = list_parts(args.pictures)
+    listing = list_splits(args.pictures)
     manifest = make_manifest(settings_of(model, args, device), listing, args.shard_size)
     args.out.mkdir(parents=True, exist_ok=True)
     refuse_others(args.out, manifest)

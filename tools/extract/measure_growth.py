@@ -113,11 +113,11 @@ def decoding_rate(pictures: Path, count: int) -> float:
     import torch
 
     from helpers.data import MEAN, STD
-    from helpers.pictures.folders import list_parts
+    from helpers.pictures.folders import list_splits
     from tools.extract.extract_features import Files  # imports PyTorch: after what is measured
 
     torch.set_num_threads(1)
-    paths = list_parts(pictures).paths[: min(count, DISTINCT)]
+    paths = list_splits(pictures).paths[: min(count, DISTINCT)]
     files = Files(paths, SIZE, mean=MEAN, std=STD)
     start = time.perf_counter()
     for i in range(len(files)):
