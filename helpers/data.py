@@ -7,7 +7,7 @@ same on every machine, and no process has to be started, on Windows or elsewhere
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -49,7 +49,7 @@ class Loaders(NamedTuple):
         return loader
 
 
-def statistics(model: nn.Module) -> dict[str, RGB]:
+def statistics(model: nn.Module) -> dict[str, Any]:
     """Return the `mean` and `std` that a model's pictures are normalized with: loaders take them.
 
     `timm` models store them in `pretrained_cfg`; torchvision's use those of ImageNet.
@@ -128,9 +128,8 @@ def cifar10(
     """
     asset = assets.cifar10(edition)
     read = read_sheets if asset.edition == "rendered" else read_archive
-    (pictures, labels), (test_pictures, test_labels) = (
-        read(asset.path, split) for split in ("train", "test")
-    )
+    pictures, labels = read(asset.path, "train")
+    test_pictures, test_labels = read(asset.path, "test")
     val, train = draw_per_class(labels, len(labels) // 10, seed)
     if num_train is not None:
         train = train[draw_per_class(labels[train], num_train, seed)[0]]
