@@ -10,6 +10,8 @@ from torch import Tensor
 from helpers.pictures.decode import warn_of
 from helpers.pictures.folders import Listing
 
+Copies = list[list[int]]  # groups of indices, each of one picture and its copies
+
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Draw `count` indices, as many of each class; return them and all the others, in order.
@@ -31,7 +33,7 @@ def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tenso
 
 
 def assign_splits(
-    listing: Listing, pictures: Sequence[Tensor], val_share: float, seed: int
+    listing: Listing, pictures: Sequence[Tensor], share: float, seed: int
 ) -> list[str]:
     """Return which split each picture belongs to; warn of those that belong to two."""
     copies = group_copies(pictures)
@@ -39,11 +41,11 @@ def assign_splits(
     if listing.splits:
         warn_of_copies(listing, copies, listing.splits, "splits, which flatters the accuracy")
         return listing.splits
-    return split_per_class(listing.labels, copies, listing.class_names, val_share, seed)
+    return split_per_class(listing, copies, share, seed)
 
 
-def group_copies(pictures: Sequence[Tensor]) -> list[list[int]]:
-    """Group the indices of pictures by their pixels: a group holds one picture and its copies."""
+def group_copies(pictures: Sequence[Tensor]) -> Copies:
+    """Group the indices of pictures by their pixels."""
     groups = defaultdict(list)
     for i, picture in enumerate(pictures):
         pixels = repr(picture.shape).encode() + picture.numpy().tobytes()
@@ -51,9 +53,7 @@ def group_copies(pictures: Sequence[Tensor]) -> list[list[int]]:
     return list(groups.values())
 
 
-def warn_of_copies(
-    listing: Listing, copies: list[list[int]], places: Sequence[str | int], where: str
-) -> None:
+def warn_of_copies(listing: Listing, copies: Copies, places: Sequence, where: str) -> None:
     """Warn of copies in different places, such as two splits or two classes."""
     pairs = [(i, group[0]) for group in copies for i in group if places[i] != places[group[0]]]
     names = [path.relative_to(listing.root).as_posix() for path in listing.paths]
@@ -61,29 +61,24 @@ def warn_of_copies(
     warn_of(said, f"the same picture is in two {where}")
 
 
-def split_per_class(
-    labels: Sequence[int],
-    copies: list[list[int]],
-    class_names: Sequence[str],
-    share: float,
-    seed: int,
-) -> list[str]:
+def split_per_class(listing: Listing, copies: Copies, share: float, seed: int) -> list[str]:
     """Draw a `share` of each class for "val"; the others are for "train". At least one of each.
 
-    `copies` are groups of indices, as `group_copies` returns them. They stay together, so that a
-    class may give some less; and copies in several classes are for training.
+    Copies stay together, so that a class may give some less; those in several classes are for
+    training.
     """
     if not 0 < share < 1:
         raise ValueError(f"val_share is {share}: give a share between 0 and 1, such as 0.2")
     generator = torch.Generator().manual_seed(seed)
+    labels = listing.labels
     splits, too_few = ["train"] * len(labels), []
-    for label, name in enumerate(class_names):
+    for label, name in enumerate(listing.class_names):
         groups = [group for group in copies if any(labels[i] == label for i in group)]
         own = [group for group in groups if all(labels[i] == label for i in group)]
         if len(groups) < 2 or not own:
             too_few.append(name)
             continue
-        size = list(labels).count(label)
+        size = labels.count(label)
         for i in draw_groups(own, min(max(1, round(share * size)), size - 1), generator):
             splits[i] = "val"
     if too_few:
