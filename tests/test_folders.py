@@ -172,6 +172,7 @@ def test_links_are_followed_once(root, tmp_path):
     save_picture(tmp_path / "elsewhere" / "1.png", seed=50)
     (root / "train" / "ants" / "link").symlink_to(tmp_path / "elsewhere")
     (root / "train" / "ants" / "up").symlink_to(root / "train" / "ants")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "elsewhere")
     (root / "train" / "ants" / "one.png").symlink_to(tmp_path / "elsewhere" / "1.png")
     found = names(list_splits(root))
     assert Counter(found) == Counter([*WHOLE, "train/ants/link/1.png", "train/ants/one.png"])
