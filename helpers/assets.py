@@ -1,6 +1,6 @@
 """Which files the book works on, where each lies, and which edition of it is in use.
 
-Each of the three assets exists twice: rendered, in this package, and photographic, in a folder that
+Pictures and a backbone exist twice: rendered, in this package, and photographic, in a folder that
 `make data` fills. The environment variable `EDITION` chooses, or the argument `edition`: `auto`
 (the default) takes the photographs where they are present and whole, `rendered` never does, and
 `photos` is `auto` that refuses to run without any.
@@ -15,7 +15,7 @@ import platformdirs
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
-from helpers.pictures.folders import made_by_systems
+from helpers.pictures.folders import is_hidden
 
 EMBEDDED = Path(__file__).parent / "embedded"
 CIFAR10_CLASSES = (
@@ -23,57 +23,39 @@ CIFAR10_CLASSES = (
 )  # fmt: skip
 
 
-class Asset(NamedTuple):
-    """One asset of the edition in use."""
-
-    name: str  #: "ants_bees", "cifar10" or "backbone"
-    edition: str  #: "rendered" or "photos"
-    path: Path  #: the file or the folder
-    summary: str  #: what it is, in a line
-
-
-class Photos(NamedTuple):
-    """The photographic form of an asset: the name of its file or folder, and what it is."""
+class Form(NamedTuple):
+    """One form of an asset: the name of its file or folder, and what it is, in a line."""
 
     target: str
     summary: str
 
 
-class Rendered(NamedTuple):
-    """The rendered form of an asset: its file or folder, its `sha256_of`, and what it is."""
+class Asset(NamedTuple):
+    """One asset of the edition in use."""
 
-    path: Path
-    sha256: str
-    summary: str
+    name: str  #: a key of `RENDERED`
+    edition: str  #: "rendered" or "photos"
+    path: Path  #: the file or the folder
+    summary: str  #: what it is, in a line
 
 
 RENDERED = {
-    "ants_bees": Rendered(
-        EMBEDDED / "ants_bees",
-        "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
-        "ray-traced ants and bees",
-    ),
-    "cifar10": Rendered(
-        EMBEDDED / "cifar10",
-        "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
-        "ray-traced toy models of CIFAR-10's ten classes",
-    ),
-    "backbone": Rendered(
-        EMBEDDED / "resnet18_tiny_imagenet.safetensors",
-        "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
-        "ResNet-18 pretrained on Tiny ImageNet",
-    ),
+    "ants_bees": Form("ants_bees", "ray-traced ants and bees"),
+    "cifar10": Form("cifar10", "ray-traced toy models of CIFAR-10's ten classes"),
+    "backbone": Form("resnet18_tiny_imagenet.safetensors", "ResNet-18 pretrained on Tiny ImageNet"),
+    "lite0": Form("efficientnet_lite0_imagenet.safetensors", "EfficientNet-Lite0 from ImageNet"),
 }
-# Another backbone, which has one form only and is the same in both editions.
-LITE0 = Rendered(
-    EMBEDDED / "efficientnet_lite0_imagenet.safetensors",
-    "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
-    "EfficientNet-Lite0 pretrained on ImageNet",
-)
-PHOTOS = {
-    "ants_bees": Photos("hymenoptera_data", "photographs of ants and bees"),
-    "cifar10": Photos("cifar-10-batches-py", "CIFAR-10"),
-    "backbone": Photos("resnet18-f37072fd.pth", "ResNet-18 pretrained on ImageNet"),
+PHOTOS = {  # what is not here is the same in both editions
+    "ants_bees": Form("hymenoptera_data", "photographs of ants and bees"),
+    "cifar10": Form("cifar-10-batches-py", "CIFAR-10"),
+    "backbone": Form("resnet18-f37072fd.pth", "ResNet-18 pretrained on ImageNet"),
+}
+WEIGHTS = {"resnet18": "backbone", "tf_efficientnet_lite0": "lite0"}  # network: asset
+RENDERED_SHA256 = {
+    "ants_bees": "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
+    "cifar10": "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
+    "backbone": "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
+    "lite0": "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
 }
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
@@ -94,50 +76,43 @@ def backbone(edition: str | None = None) -> Asset:
     return resolve("backbone", edition)
 
 
-def weights(name: str) -> Path | None:
-    """Return the file of the pretrained weights of a network of `models.build`, if there is one."""
-    if name == "resnet18":
-        return backbone().path
-    return whole(LITE0) if name == "tf_efficientnet_lite0" else None
+def weights(network: str) -> Path | None:
+    """Return the file of pretrained weights for a network of `models.build`, if there is one."""
+    return resolve(WEIGHTS[network]).path if network in WEIGHTS else None
 
 
 def input_size() -> int:
     """Return at how many pixels a side the backbone in use sees ants and bees best.
 
-    The embedded one was pretrained on random crops of 64 pixels, in which things look larger than
-    in a whole picture, so that larger pictures suit it (Touvron et al., 2019, arXiv:1906.06423).
+    The embedded one was pretrained on crops of 64 pixels, in which things look larger than in a
+    whole picture: larger pictures suit it (Touvron et al., 2019, arXiv:1906.06423).
     """
     return 224 if backbone().edition == "photos" else 96
 
 
 def resolve(name: str, edition: str | None = None) -> Asset:
-    """Find an asset in the edition asked for: the argument, else `EDITION`, else `auto`."""
+    """Find an asset in the edition asked for (else `EDITION`, else `auto`), whole and unchanged."""
     edition = edition or os.environ.get("EDITION") or "auto"
     if edition not in ("auto", "rendered", "photos"):
         raise ValueError(f"edition is {edition!r}: choose one of auto, rendered, photos")
     folder = photographs_folder()
-    if edition != "rendered" and has_photographs(name):
+    if edition != "rendered" and name in PHOTOS and has_photographs(name):
         target, summary = PHOTOS[name]
         return Asset(name, "photos", folder if name == "cifar10" else folder / target, summary)
     if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
-    return Asset(name, "rendered", whole(RENDERED[name]), RENDERED[name].summary)
-
-
-def whole(rendered: Rendered) -> Path:
-    """Return the file or folder of an embedded asset, complete and unchanged."""
-    path = rendered.path
-    if not path.exists() or sha256_of(path) != rendered.sha256:
+    path = EMBEDDED / RENDERED[name].target
+    if not path.exists() or sha256_of(path) != RENDERED_SHA256[name]:
         raise ValueError(
             f"{path} is missing or changed: bring it back from a fresh copy of the course. In a "
             f"clone, `git status` says what changed, and `git restore` and `git clean` undo it"
         )
-    return path
+    return Asset(name, "rendered", path, RENDERED[name].summary)
 
 
 def show_editions() -> None:
     """Print what this run works on."""
-    for asset in map(resolve, RENDERED):
+    for asset in map(resolve, PHOTOS):
         print(f"{asset.name:9}  {asset.edition:8}  {asset.summary}")
 
 
@@ -168,7 +143,7 @@ def sha256_of(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    files = {f.relative_to(path): f for f in path.rglob("*") if f.is_file()}
-    names = sorted(f.as_posix() for f in files if not any(map(made_by_systems, f.parts)))
+    files = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
+    names = sorted(f.as_posix() for f in files if not any(map(is_hidden, f.parts)))
     lines = [f"{sha256_of(path / name)}  {name}\n" for name in names]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -7,7 +7,7 @@ same on every machine, and no process has to be started, on Windows or elsewhere
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
 from helpers import assets
-from helpers.pictures.cifar10 import read_cifar10
-from helpers.pictures.dataset import Pictures
+from helpers.pictures.dataset import Pictures, read_archive, read_sheets
 from helpers.pictures.decode import open_pictures
-from helpers.pictures.folders import list_parts, warn_of_unused
-from helpers.pictures.splits import assign_parts, draw_per_class
+from helpers.pictures.folders import list_splits, warn_of_unused
+from helpers.pictures.splits import assign_splits, draw_per_class
 
 RGB = tuple[float, float, float]  # a number for red, green and blue
 
@@ -37,23 +36,23 @@ class Loaders(NamedTuple):
 
     train: DataLoader  #: shuffled; to learn from
     val: DataLoader  #: to choose with
-    test: DataLoader | None  #: to report on; None where the data set has no third part
+    test: DataLoader | None  #: to report on; None where the data set has none
     class_names: list[str]  #: in the order of the labels
     mean: RGB  #: what was subtracted from each color channel
     std: RGB  #: what it was divided by then
 
-    def part(self, split: str) -> DataLoader:
+    def split(self, name: str) -> DataLoader:
         """Return the loader of "train", "val" or "test"; raise ValueError where there is none."""
         loaders = {"train": self.train, "val": self.val, "test": self.test}
-        if (loader := loaders.get(split)) is None:
-            raise ValueError(f"this data set has no {split} part: show split='val' or 'train'")
+        if (loader := loaders.get(name)) is None:
+            raise ValueError(f"this data set has no {name} split: show split='val' or 'train'")
         return loader
 
 
-def statistics(model: nn.Module) -> dict[str, RGB]:
+def statistics(model: nn.Module) -> dict[str, Any]:
     """Return the `mean` and `std` that a model's pictures are normalized with: loaders take them.
 
-    A network of timm's says them; those of torchvision have ImageNet's.
+    `timm` models store them in `pretrained_cfg`; torchvision's use those of ImageNet.
     """
     card = getattr(model, "pretrained_cfg", {"mean": MEAN, "std": STD})
     return {"mean": tuple(card["mean"]), "std": tuple(card["std"])}
@@ -86,24 +85,24 @@ def image_folders(
     `size` pixels and normalized with `mean` and `std`. `seed` draws those set aside, and fixes the
     order of the batches.
 
-    Raises ValueError that names the pictures which can't be used, and warns of files that are no
-    pictures, and of pictures that are the same in two parts or two classes.
+    Raises ValueError that names the pictures which can't be used. Warns of files that are no
+    pictures, and of pictures that are in two splits or two classes.
     """
-    listing = list_parts(Path(root).expanduser())
+    listing = list_splits(Path(root).expanduser())
     warn_of_unused(listing)
     pictures = open_pictures(listing.paths, short_side=2 * size)
-    parts = assign_parts(listing, pictures, val_share, seed)
+    splits = assign_splits(listing, pictures, val_share, seed)
 
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
     varied = v2.Compose(
         [v2.RandomResizedCrop(size, scale=(smallest_crop, 1)), v2.RandomHorizontalFlip()]
     )
     sets = {}
-    for part in set(parts):
-        chosen = [i for i, other in enumerate(parts) if other == part]
+    for split in set(splits):
+        chosen = [i for i, other in enumerate(splits) if other == split]
         images, labels = [pictures[i] for i in chosen], [listing.labels[i] for i in chosen]
-        per_picture = varied if augment and part == "train" else crop
-        sets[part] = Pictures(images, labels, per_picture, normalize(mean, std))
+        per_picture = varied if augment and split == "train" else crop
+        sets[split] = Pictures(images, labels, per_picture, normalize(mean, std))
     options = {"class_names": listing.class_names, "batch_size": batch_size, "seed": seed}
     return make_loaders(sets["train"], sets["val"], sets.get("test"), **options, mean=mean, std=std)
 
@@ -123,11 +122,14 @@ def cifar10(
     """Load CIFAR-10's ten classes of 32 × 32 pictures, enlarged to `size` × `size`.
 
     A tenth of the training pictures of each class is set aside for validation; the test pictures
-    are a part of their own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only
+    are a split of their own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only
     that many training pictures, the same number from each class. `seed` draws them, and orders the
     batches.
     """
-    pictures, labels, test_pictures, test_labels = read_cifar10(assets.cifar10(edition))
+    asset = assets.cifar10(edition)
+    read = read_sheets if asset.edition == "rendered" else read_archive
+    pictures, labels = read(asset.path, "train")
+    test_pictures, test_labels = read(asset.path, "test")
     val, train = draw_per_class(labels, len(labels) // 10, seed)
     if num_train is not None:
         train = train[draw_per_class(labels[train], num_train, seed)[0]]
@@ -149,7 +151,7 @@ def cifar10(
 
 
 def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Transform:
-    """Return the way from uint8 pixels to what the network was trained on."""
+    """Return the transform from uint8 pixels to what the network was trained on."""
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
 
 
@@ -164,10 +166,9 @@ def make_loaders(
     mean: RGB = MEAN,
     std: RGB = STD,
 ) -> Loaders:
-    """Shuffle the training part only, each epoch anew, from `seed`.
+    """Make the loaders of data sets; shuffle only `train`, each epoch anew, from `seed`.
 
-    Where the last training batch would hold a single picture, it is left out: in training mode,
-    BatchNorm needs two.
+    A last training batch of a single picture is left out: in training mode, BatchNorm needs two.
     """
     order = torch.Generator().manual_seed(seed)
     single = len(train) % batch_size == 1

@@ -16,18 +16,14 @@ from helpers.metrics import History
 from helpers.models import eval_mode
 from helpers.runtime import preserve_rng_state
 
+PerChannel = Sequence[float]  # one number for each color channel
 WIDTH = 5  # inches: no figure is wider, so that on a phone its letters are still legible
 # Blue, vermilion and gray that are legible on a white page and on a dark one (contrast 4 and more).
 RIGHT, WRONG, NEUTRAL = "#1f82bf", "#cf5c00", "#7a7f87"
 
 
 def imshow(
-    image: Tensor,
-    mean: Sequence[float],
-    std: Sequence[float],
-    *,
-    title: str = "",
-    ax: Axes | None = None,
+    image: Tensor, mean: PerChannel, std: PerChannel, *, title: str = "", ax: Axes | None = None
 ) -> Axes:
     """Show one normalized picture `(3, H, W)`, with the statistics of the loader it came from."""
     ax = plt.gca() if ax is None else ax
@@ -38,16 +34,16 @@ def imshow(
     return ax
 
 
-def restore(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+def restore(image: Tensor, mean: PerChannel, std: PerChannel) -> np.ndarray:
     """Undo the normalization of `(3, H, W)` or, gray, `(1, H, W)`: pixels `(H, W, 3)` in [0, 1]."""
     pixels = image.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy()
     return np.clip(pixels * np.array(std) + np.array(mean), 0, 1)
 
 
 def image_grid(num_images: int, num_columns: int) -> np.ndarray:
-    """Make a figure with room for that many pictures, and no ground; return as many axes."""
+    """Make a transparent figure with room for that many pictures; return as many axes."""
     if num_images < 1:
-        raise ValueError("no picture to show: is the part empty, or num_images below 1?")
+        raise ValueError("no picture to show: is the split empty, or num_images below 1?")
     num_rows = -(-num_images // num_columns)  # rounded up: the last row may be short
     figure = plt.figure(facecolor="none", layout="none")
     axes = [figure.add_subplot(num_rows, num_columns, i + 1) for i in range(num_images)]
@@ -75,7 +71,7 @@ def fit_titles(axes: np.ndarray) -> np.ndarray:
 
 def show_batch(loaders: Loaders, *, split: str = "train", num_images: int = 8) -> np.ndarray:
     """Show the first pictures of the next batch, as a model would see them; return the axes."""
-    loader = loaders.part(split)
+    loader = loaders.split(split)
     with preserve_rng_state(loader):
         inputs, labels = next(iter(loader))
     axes = image_grid(min(num_images, len(inputs)), num_columns=4)
@@ -94,12 +90,12 @@ def visualize_model(
     num_images: int = 6,
     wrong_first: bool = False,
 ) -> np.ndarray:
-    """Show pictures under what the model says, how sure it is, and what is true.
+    """Show pictures, titled with what the model says, how sure it is, and what is true.
 
     Takes them in the order of the split's loader; with `wrong_first`, the most confident mistakes
     come first. Returns the axes, one a picture.
     """
-    loader, shown = loaders.part(split), []
+    loader, shown = loaders.split(split), []
     with preserve_rng_state(loader), eval_mode(model):
         for inputs, labels in loader:
             confidence, predicted = model(inputs.to(device)).softmax(dim=1).max(dim=1)

@@ -322,10 +322,10 @@ def damage(folder, random):
 
 def find_damage_of_the_rendered(name, count, folder, setitem):
     """Damage a copy of a rendered asset so many times: it must be found each time."""
-    path, sha256, summary = assets.RENDERED[name]
+    path = assets.EMBEDDED / assets.RENDERED[name].target
     copy = folder / path.name
     (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
-    setitem(assets.RENDERED, name, assets.Rendered(copy, sha256, summary))
+    setitem(assets.RENDERED, name, assets.Form(str(copy), ""))
     random = np.random.default_rng(0)
     for _ in range(count):
         way, repair = damage(copy, random)

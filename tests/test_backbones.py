@@ -191,9 +191,9 @@ def test_a_new_head_is_the_same_whatever_the_network():
 
 def test_damaged_weights_are_refused(monkeypatch, tmp_path):
     damaged = tmp_path / "weights.safetensors"
-    content = bytearray(assets.LITE0.path.read_bytes())
+    content = bytearray(assets.weights(LITE0).read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
-    monkeypatch.setattr(assets, "LITE0", assets.LITE0._replace(path=damaged))
+    monkeypatch.setitem(assets.RENDERED, "lite0", assets.Form(str(damaged), ""))
     with pytest.raises(ValueError, match=r"missing or changed.*git restore"):
         build(LITE0, 2)

@@ -87,7 +87,7 @@ def test_files_and_features_are_those_of_image_folders(tmp_path, cpu):
     pictures, out, counts = tmp_path / "insects", tmp_path / "out", {"train": 6, "val": 3}
     for split, count in counts.items():
         for name in ("ants", "bees"):
-            there = assets.RENDERED["ants_bees"].path / split / name
+            there = assets.ants_bees("rendered").path / split / name
             (pictures / split / name).mkdir(parents=True)
             for path in sorted(there.iterdir())[:count]:
                 shutil.copy(path, pictures / split / name)

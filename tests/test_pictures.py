@@ -1,7 +1,6 @@
 """Files as people have them: the right pixels, or ValueError with the file and the reason."""
 
 import io
-import os
 import struct
 import tempfile
 import zlib
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import without_rights
+from conftest import save_picture, without_rights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -120,31 +119,20 @@ GOOD = {
     "png": Kind(".png", RGB),
     "bmp": Kind(".bmp", RGB),
     "ppm": Kind(".ppm", RGB),
-    "pgm": Kind(".pgm", GRAY, three(GRAY)),
     "tiff": Kind(".tiff", RGB),
-    "tiff, compressed": Kind(".tif", RGB, compression="tiff_lzw"),
     "tiff of two pages": Kind(".tif", PAGES, RGB, **SAVE_PAGES),
     "webp": Kind(".webp", RGB, lossless=True),
     "avif": Kind(".avif", SMOOTH, tolerance=6, quality=100),
     "jpeg": Kind(".jpeg", SMOOTH, tolerance=3, **JPEG),
     "jpeg, progressive": Kind(".jpg", SMOOTH, tolerance=3, progressive=True, **JPEG),
     "jpeg of two pictures": Kind(".jpg", PHONE, SMOOTH, 3, format="MPO", **SAVE_PHONE, **JPEG),
-    "jfif": Kind(".jfif", SMOOTH, tolerance=3, **JPEG),
-    "upper-case jpeg": Kind(".JPG", SMOOTH, tolerance=3, **JPEG),
-    "upper-case png": Kind(".PNG", RGB),
     "png called jpg": Kind(".jpg", RGB, format="PNG"),
-    "gif called jpg": Kind(".jpg", BITS, three(BITS), format="GIF"),
     "jpeg called heic": Kind(".heic", SMOOTH, tolerance=3, format="JPEG", **JPEG),
     "gray jpeg": Kind(".jpg", SMOOTH[..., 0], three(SMOOTH[..., 0]), 3, quality=100),
     "gray png": Kind(".png", GRAY, three(GRAY)),
     "gray and alpha": Kind(".png", RGBA[..., ::3], on_white(three(GRAY), ALPHA), 1),
     "1 bit png": Kind(".png", Image.fromarray(BITS).convert("1"), three(BITS)),
-    "1 bit tiff": Kind(
-        ".tif", Image.fromarray(BITS).convert("1"), three(BITS), compression="group4"
-    ),
     "palette": Kind(".png", *palette()),
-    "palette bmp": Kind(".bmp", *palette()),
-    "palette, one transparent": Kind(".png", *palette((255, 255, 0, 255)), transparency=2),
     "palette, several": Kind(
         ".png", *palette((0, 128, 200, 255)), tolerance=1, transparency=b"\x00\x80\xc8"
     ),
@@ -155,7 +143,6 @@ GOOD = {
     ),
     "rgba png": Kind(".png", RGBA, on_white(RGB, ALPHA), 1),
     "rgba webp": Kind(".webp", RGBA, on_white(RGB, ALPHA), 1, lossless=True, exact=True),
-    "rgba tiff": Kind(".tif", RGBA, on_white(RGB, ALPHA), 1),
     "rgba, colors all hidden": Kind(
         ".png", RGBA * np.array([1, 1, 1, 0], np.uint8), np.full((30, 40, 3), 255)
     ),
@@ -174,12 +161,8 @@ GOOD = {
     "16 bits, big-endian tiff": Kind(
         ".tif", raw("I;16B", DEEP[..., 0].astype(">u2")), three(DEEP[..., 0] / 257), 1
     ),
-    "16 bits, turned": Kind(
-        ".png", DEEP[..., 0], upright(three(DEEP[..., 0] / 257), 6), 1, exif=camera(6)
-    ),
     "animated gif": Kind(".gif", FRAMES, three(BITS), **SAVE_FRAMES),
     "animated png": Kind(".png", FRAMES, three(BITS), **SAVE_FRAMES),
-    "animated webp": Kind(".webp", FRAMES, three(BITS), lossless=True, **SAVE_FRAMES),
     "1 × 1": Kind(".png", RGB[:1, :1]),
     "as long as may be": Kind(".png", np.tile(RGB[:1], (1, 3, 1))[:, :100]),
     "damaged exif": Kind(".png", RGB, exif=b"Exif\0\0garbage garbage"),
@@ -221,36 +204,22 @@ def heic(brand):
 BAD = {
     "empty": (".jpg", b"", "an empty file"),
     "text": (".jpg", b"not a picture, at all", "no picture, it begins with b'not a picture, a'"),
-    "a page": (".png", b"<!DOCTYPE html><html>", "no picture, it begins with b'<!DOCTYPE html><'"),
-    "svg": (".png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture, it begins"),
-    "pdf": (".jpg", b"%PDF-1.7\n" + bytes(100), "no picture, it begins with b'%PDF"),
     "postscript": (".jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
     "heic": (".heic", heic(b"heic"), "HEIC or the like, .* save it as JPEG"),
-    "heif": (".heif", heic(b"mif1"), "HEIC or the like, .* save it as JPEG"),
-    "heic called jpg": (".jpg", heic(b"heix"), "HEIC or the like, .* save it as JPEG"),
-    "film called jpg": (".jpg", heic(b"isom"), "HEIC or the like, .* save it as JPEG"),
-    "half a jpeg": (".jpg", half("jpeg"), "damaged .*truncated"),
-    "half a png": (".png", half("png"), "damaged .*truncated"),
-    "half a webp": (".webp", half("webp"), "damaged"),
-    "half a bmp": (".bmp", half("bmp"), "damaged .*truncated"),
-    "half a tiff": (".tif", half("tiff"), "damaged|no picture"),
-    "half a gif": (".gif", half("transparent gif"), "damaged"),
-    "half an avif": (".avif", half("avif"), "damaged|no picture|HEIC"),
+    **{
+        f"half a {name}": (suffix, half(name), "damaged|no picture|HEIC")
+        for name, suffix in (
+            ("jpeg", ".jpg"), ("png", ".png"), ("webp", ".webp"), ("bmp", ".bmp"),
+            ("tiff", ".tif"), ("transparent gif", ".gif"), ("avif", ".avif"),
+        )
+    },
     "a png's start": (".png", half("png")[:20], "damaged|no picture"),
     "float tiff": (".tif", Kind(".tif", DEEP[..., 0].astype("f4")).content, "32 bits a pixel"),
-    "32-bit tiff": (".tif", Kind(".tif", DEEP[..., 0].astype("i4")).content, "32 bits a pixel"),
     "16-bit pgm": (".pgm", b"P5 2 1 65535\n\xff\xff\0\0", "32 bits a pixel"),
     "20,000 × 20,000": (
         ".png", png(DEEP[..., :3], 2, (20_000, 20_000)), "more than 178,956,970 pixels.*smaller",
     ),
-    "a bmp of 40,000 × 40,000": (
-        ".bmp",
-        b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 40000, 40000, 1, 24, 0, 0, 0, 0, 0, 0),
-        "more than 178,956,970 pixels",
-    ),
-    "1 × 5000": (".png", black(5000, 1), "a line of 1 × 5000 pixels"),
     "5000 × 1": (".png", black(1, 5000), "a line of 5000 × 1 pixels"),
-    "a long jpeg": (".jpg", black(1010, 10, ".jpg"), "a line of 10 × 1010 pixels"),
 }  # fmt: skip
 
 
@@ -262,28 +231,29 @@ def test_what_is_no_picture_is_refused_with_file_and_reason(tmp_path, suffix, co
         open_picture(path, short_side=4)
 
 
-def test_what_can_be_read_only_by_others_is_refused():
+def test_what_is_not_there_or_may_not_be_read_is_refused():
     """In a folder that anybody may enter; root would read the file all the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder) / "secret.png"
-        path.write_bytes(GOOD["png"].content)
-        path.chmod(0)
-        with (
-            without_rights(),
-            pytest.raises(ValueError, match=r"secret.png: it can't be read \(Permission"),
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "secret.png").write_bytes(GOOD["png"].content)
+        (folder / "secret.png").chmod(0)
+        (folder / "link.jpg").symlink_to(folder / "gone.jpg")
+        for path, reason in (
+            (folder / "secret.png", r"secret.png: it can't be read \(Permission"),
+            (folder / "link.jpg", "link.jpg: a link to a file that isn't there"),
+            (folder / "gone.jpg", r"gone.jpg: it can't be read \(No such file"),
+            (folder, r"it can't be read \(Is a directory"),
         ):
-            open_picture(path, short_side=4)
+            with without_rights(), pytest.raises(ValueError, match=reason):
+                open_picture(path, short_side=4)
 
 
-def test_what_is_not_there_is_refused(tmp_path):
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
-    with pytest.raises(ValueError, match=r"link.jpg: a link to a file that isn't there"):
-        open_picture(tmp_path / "link.jpg", short_side=4)
-    with pytest.raises(ValueError, match=r"gone.jpg: it can't be read \(No such file"):
-        open_picture(tmp_path / "gone.jpg", short_side=4)
-    with pytest.raises(ValueError, match=r"it can't be read \(Is a directory"):
-        open_picture(tmp_path, short_side=4)
+def test_a_picture_is_reduced_and_never_enlarged(tmp_path):
+    pixels = save_picture(tmp_path / "picture.png", width=60, height=40)
+    assert open_picture(tmp_path / "picture.png", short_side=20).shape == (3, 20, 30)
+    whole = open_picture(tmp_path / "picture.png", short_side=400)
+    np.testing.assert_array_equal(whole.permute(1, 2, 0).numpy(), pixels)
 
 
 def test_a_large_picture_is_opened_without_a_warning(tmp_path, monkeypatch):
@@ -307,15 +277,19 @@ def test_all_broken_pictures_are_named_together(tmp_path):
     assert len(open_pictures(paths[12:], short_side=4)) == 3
 
 
-FUZZED = {
-    "deadline": None,
-    "derandomize": True,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture],
-}
+CHECKS = [HealthCheck.function_scoped_fixture]
 
 
-def picture_or_refusal(path, content):
-    path.write_bytes(content)
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=CHECKS)
+@given(name=st.sampled_from(sorted(GOOD)), share=st.floats(0, 1) | st.just(1.0), data=st.data())
+def test_damaged_bytes_give_a_picture_or_a_refusal(tmp_path, name, share, data):
+    """A few bytes are others, or the file ends early."""
+    content = bytearray(GOOD[name].content)
+    places = st.integers(0, len(content) - 1) | st.integers(0, min(100, len(content) - 1))
+    for place in data.draw(st.lists(places, max_size=5)):
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path / "fuzz.jpg"
+    path.write_bytes(content[: round(share * len(content))])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # a flipped size must not fill the memory
         try:
@@ -325,43 +299,3 @@ def picture_or_refusal(path, content):
             return
     assert picture.dtype == torch.uint8 and picture.ndim == 3 and picture.shape[0] == 3
     assert 1 <= min(picture.shape[1:]) <= 16
-
-
-MAGIC = [
-    b"",
-    b"\xff\xd8\xff\xe0",
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF89a",
-    b"II*\0",
-    b"MM\0*",
-    b"BM",
-    b"P6 ",
-]
-
-
-@settings(max_examples=300, **FUZZED)
-@given(magic=st.sampled_from(MAGIC), rest=st.binary(max_size=300))
-def test_random_bytes_are_refused_at_most(tmp_path, magic, rest):
-    picture_or_refusal(tmp_path / "fuzz.jpg", magic + rest)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["jpeg", "png", "palette, several", "transparent gif", "webp", "tiff", "bmp", "cmyk jpeg",
-     "turned by exif 6, .jpg", "turned by exif 6, .png", "animated png", "16 bits, gray png"],
-)  # fmt: skip
-@settings(max_examples=100, **FUZZED)
-@given(data=st.data())
-def test_flipped_bytes_give_a_picture_or_a_refusal(tmp_path, name, data):
-    content = bytearray(GOOD[name].content)
-    places = st.integers(0, len(content) - 1) | st.integers(0, min(100, len(content) - 1))
-    for place in data.draw(st.lists(places, min_size=1, max_size=5)):
-        content[place] = data.draw(st.integers(0, 255))
-    picture_or_refusal(tmp_path / "fuzz.jpg", bytes(content))
-
-
-@settings(max_examples=200, **FUZZED)
-@given(name=st.sampled_from(sorted(GOOD)), share=st.floats(0, 1))
-def test_a_file_cut_off_anywhere_gives_a_picture_or_a_refusal(tmp_path, name, share):
-    content = GOOD[name].content
-    picture_or_refusal(tmp_path / "fuzz.jpg", content[: round(share * len(content))])

@@ -1,22 +1,16 @@
 """Figures show the pixels that went in, say what they should, and change no training."""
 
-import base64
-import io
 import itertools
 import random
-import re
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from conftest import save_picture
 from matplotlib.colors import to_rgb, to_rgba
-from PIL import Image
 from sklearn.metrics import confusion_matrix
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
 from helpers import data, plots
@@ -29,79 +23,27 @@ def close_figures():
     plt.close("all")
 
 
-@pytest.fixture
-def loaders(tmp_path):
-    """Five validation pictures: an odd number; the largest label last."""
-    for first, split in ((10, "train"), (0, "val")):
-        for i, name in enumerate(["a/1", "a/2", "a/3", "b/1", "b/2"], first):
-            save_picture(tmp_path / split / f"{name}.png", width=32, height=32, seed=i)
-    return data.image_folders(tmp_path, size=32, batch_size=2)
-
-
-class Fixed(nn.Module):
-    """A network that gives the same logits whatever it is shown."""
-
-    def __init__(self, logits):
-        super().__init__()
-        self.logits = nn.Parameter(torch.tensor(logits))
-
-    def forward(self, inputs):
-        return self.logits.expand(len(inputs), -1)
-
-
 def shown_pixels(ax):
     return np.asarray(ax.images[0].get_array())
 
 
-@pytest.mark.parametrize("normalized", [True, False])
-def test_imshow_restores_pixels_from_the_loaders_own_statistics(normalized):
-    loaders = data.cifar10(edition="rendered", normalized=normalized)
-    image, _ = loaders.val.dataset[7]
-    ax = plots.imshow(image, loaders.mean, loaders.std)
-    original = loaders.val.dataset.pictures[7].permute(1, 2, 0).numpy() / 255
-    np.testing.assert_allclose(shown_pixels(ax), original, atol=1 / 255)
-
-
-def test_imshow_restores_pixels_of_a_photo_folder(loaders, tmp_path):
-    uncropped = data.Pictures(
-        loaders.val.dataset.pictures, loaders.val.dataset.labels, v2.Identity(), data.normalize()
-    )
-    ax = plots.imshow(uncropped[3][0], loaders.mean, loaders.std)
-    original = np.array(Image.open(tmp_path / "val" / "b" / "1.png")) / 255
-    np.testing.assert_allclose(shown_pixels(ax), original, atol=1 / 255)
-
-
-def test_imshow_draws_on_the_axes_given_and_takes_tensors_with_gradients():
+def test_imshow_restores_pixels_from_the_loaders_own_statistics():
+    """And draws on the axes given, in gray where there is one channel."""
     _, (left, right) = plt.subplots(1, 2)
-    image = torch.zeros(3, 4, 4, requires_grad=True)
-    assert plots.imshow(image, data.MEAN, data.STD, title="bee", ax=left) is left
-    assert left.get_title() == "bee" and not right.images
-
-
-def test_show_batch_names_the_classes(loaders):
-    axes = plots.show_batch(loaders, split="val", num_images=2)
-    assert [ax.get_title() for ax in axes] == ["a", "a"]
-
-
-@pytest.mark.parametrize("num_images", [1, 3, 5, 7])
-def test_visualize_model_takes_any_number_of_pictures(loaders, cpu, num_images):
-    axes = plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu, num_images=num_images)
-    shown = min(num_images, 5)
-    assert len(axes) == shown and len(plt.gcf().axes) == shown
-
-
-def test_visualize_model_says_what_is_predicted_and_what_is_true(loaders, cpu):
-    model = Fixed([1.0, 0.0])
-    model.train()
-    axes = plots.visualize_model(model, loaders, cpu, num_images=5)
-    assert axes[0].get_title() == "✓ a 73%\ntrue: a"
-    assert axes[4].get_title() == "✗ a 73%\ntrue: b"
-    assert [ax.title.get_color() for ax in axes] == [plots.RIGHT] * 3 + [plots.WRONG] * 2
-    for ax, (image, _) in zip(axes, loaders.val.dataset, strict=True):
-        np.testing.assert_allclose(
-            shown_pixels(ax), plots.restore(image, data.MEAN, data.STD), atol=1e-6
-        )
-    assert model.training
+    for normalized in (True, False):
+        loaders = data.cifar10(edition="rendered", normalized=normalized)
+        image = loaders.val.dataset[7][0].requires_grad_()
+        ax = plots.imshow(image, loaders.mean, loaders.std, title="bee", ax=left)
+        original = loaders.val.dataset.pictures[7].permute(1, 2, 0).numpy() / 255
+        np.testing.assert_allclose(ax.images[-1].get_array(), original, atol=1 / 255)
+    assert ax is left and left.get_title() == "bee" and not right.images
+    gray = torch.linspace(0, 1, 12).reshape(1, 3, 4)
+    plots.imshow((gray - 0.4) / 0.3, (0.4,), (0.3,), ax=right)
+    expected = gray.expand(3, 3, 4).permute(1, 2, 0)
+    np.testing.assert_allclose(shown_pixels(right), expected, atol=1e-6)
+    for size, interpolation in ((96, "none"), (160, "antialiased")):  # "none": the very pixels
+        ax = plots.imshow(torch.zeros(3, size, size), data.MEAN, data.STD)
+        assert ax.images[-1].get_interpolation() == interpolation
 
 
 class Reader(nn.Module):
@@ -128,20 +70,25 @@ def test_the_most_confident_mistakes_come_first(cpu):
     logits = [[0.2, 0], [0.9, 0], [0, 0.3], [0, 0.8], [0.6, 0], [0, 0.4], [0.7, 0]]
     labels = [1, 0, 0, 0, 1, 1, 1]
     loaders = by_hand(TensorDataset(flat_pictures(logits), torch.tensor(labels)))
-    axes = plots.visualize_model(Reader(), loaders, cpu, num_images=7, wrong_first=True)
     odds = np.exp(np.array(logits))
     sure, said = (odds.max(1) / odds.sum(1)), odds.argmax(1)
     wrong = np.flatnonzero(said != labels)
     order = [*wrong[np.argsort(-sure[wrong])], *np.flatnonzero(said == labels)]
     assert order[:5] == [3, 6, 4, 2, 0]
-    assert [ax.get_title() for ax in axes] == [
-        f"{'✗' if i in wrong else '✓'} {'ab'[said[i]]} {sure[i]:.0%}\ntrue: {'ab'[labels[i]]}"
-        for i in order
-    ]
-    for ax, i in zip(axes, order, strict=True):
-        np.testing.assert_allclose(shown_pixels(ax)[0, 0, :2], logits[i], rtol=1e-6)
-    few = plots.visualize_model(Reader(), loaders, cpu, num_images=3, wrong_first=True)
-    assert [ax.get_title() for ax in few] == [ax.get_title() for ax in axes[:3]]
+    for num_images, expected, wrong_first in (
+        (9, order, True),
+        (3, order[:3], True),
+        (3, [0, 1, 2], False),
+    ):
+        model = Reader().train()
+        options = {"num_images": num_images, "wrong_first": wrong_first}
+        axes = plots.visualize_model(model, loaders, cpu, **options)
+        assert len(axes) == len(plt.gcf().axes) == len(expected) and model.training
+        for ax, i in zip(axes, expected, strict=True):
+            mark, color = ("✗", plots.WRONG) if i in wrong else ("✓", plots.RIGHT)
+            title = f"{mark} {'ab'[said[i]]} {sure[i]:.0%}\ntrue: {'ab'[labels[i]]}"
+            assert (ax.get_title(), ax.title.get_color()) == (title, color)
+            np.testing.assert_allclose(shown_pixels(ax)[0, 0, :2], logits[i], rtol=1e-6)
 
 
 class Noisy(TensorDataset):
@@ -153,41 +100,33 @@ class Noisy(TensorDataset):
 
 
 @pytest.mark.parametrize("wrong_first", [False, True])
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_a_picture_and_its_title_belong_together(cpu, split, wrong_first):
+def test_a_picture_and_its_title_belong_together(cpu, wrong_first):
     """Also where the loader shuffles, and where pictures change: these very ones were judged."""
     logits = [[i / 10, 0] if i % 3 else [0, i / 10] for i in range(1, 10)]
     labels = torch.arange(1, 10) % 2
+    options = {"split": "train", "num_images": 9, "wrong_first": wrong_first}
     loaders = by_hand(Noisy(flat_pictures(logits), labels), shuffle=True)
-    axes = plots.visualize_model(
-        Reader(), loaders, cpu, split=split, num_images=9, wrong_first=wrong_first
-    )
-    for ax in axes:
+    for ax in plots.visualize_model(Reader(), loaders, cpu, **options):
         a, b, _ = shown_pixels(ax)[0, 0]
         said, sure = ("a", a) if a > b else ("b", b)
         assert f" {said} {1 / (1 + np.exp(-sure)):.0%}" in ax.get_title()
     whole = by_hand(TensorDataset(flat_pictures(logits), labels), shuffle=True)
-    axes = plots.visualize_model(Reader(), whole, cpu, split=split, num_images=9)
+    axes = plots.visualize_model(Reader(), whole, cpu, **options)
     seen = [round(10 * shown_pixels(ax)[0, 0].max()) for ax in axes]
     assert sorted(seen) == list(range(1, 10)) != seen
     assert [ax.get_title()[-1] for ax in axes] == ["ab"[i % 2] for i in seen]
 
 
-@pytest.mark.parametrize(("split", "name"), [("test", "test"), ("vall", "vall"), ("mean", "mean")])
-def test_a_part_that_is_not_there_is_named(loaders, cpu, split, name):
-    message = rf"no {name} part: show split='val' or 'train'"
-    with pytest.raises(ValueError, match=message):
-        plots.show_batch(loaders, split=split)
-    with pytest.raises(ValueError, match=message):
-        plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu, split=split)
-
-
-def test_nothing_to_show_is_said(loaders, cpu):
-    with pytest.raises(ValueError, match="no picture to show"):
-        plots.show_batch(loaders, num_images=0)
-    empty = loaders._replace(val=DataLoader([]))
-    with pytest.raises(ValueError, match="no picture to show"):
-        plots.visualize_model(Fixed([1.0, 0.0]), empty, cpu)
+def test_a_split_that_is_not_there_and_one_with_nothing_to_show_are_named(cpu):
+    loaders = by_hand(TensorDataset(torch.zeros(2, 3, 4, 4), torch.arange(2)))
+    for look in (
+        plots.show_batch,
+        lambda *args, **options: plots.visualize_model(Reader(), *args, cpu, **options),
+    ):
+        with pytest.raises(ValueError, match="no test split: show split='val' or 'train'"):
+            look(loaders, split="test")
+        with pytest.raises(ValueError, match="no picture to show"):
+            look(loaders, num_images=0)
 
 
 def random_everywhere(image):
@@ -195,85 +134,61 @@ def random_everywhere(image):
     return image + 100 * torch.rand(1) + 10 * random.random() + np.random.rand()
 
 
-def every_random_state(loaders):
-    loader = loaders.train
-    own = [owner.generator.get_state().tolist() for owner in (loader, loader.sampler)
-           if owner.generator is not None]  # fmt: skip
+def every_random_state(loader):
     _, keys, *place = np.random.get_state()
+    own = loader.generator.get_state().tolist(), loader.sampler.generator.get_state().tolist()
     return own, torch.get_rng_state().tolist(), random.getstate(), keys.tolist(), place
 
 
 LOOKS = {
     "show_batch": lambda loaders, cpu: plots.show_batch(loaders),
-    "show_batch, val": lambda loaders, cpu: plots.show_batch(loaders, split="val"),
-    "visualize_model": lambda loaders, cpu: plots.visualize_model(Fixed([1.0, 0.0]), loaders, cpu),
-    "visualize_model, train": lambda loaders, cpu: plots.visualize_model(
-        Fixed([1.0, 0.0]), loaders, cpu, split="train", wrong_first=True
+    "visualize_model": lambda loaders, cpu: plots.visualize_model(
+        Reader(), loaders, cpu, split="train", wrong_first=True
     ),
 }
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-@pytest.mark.parametrize("kind", ["of the book", "without a generator", "with its own sampler"])
-def test_looking_changes_no_training(cpu, look, kind):
-    """Batches and crops of two epochs, with looks in between and without, are the same bits."""
-    pictures = data.Pictures(torch.randint(256, (7, 3, 8, 8)).float(), [0, 1] * 3 + [0],
-                             random_everywhere, v2.Identity())  # fmt: skip
+def test_looking_changes_no_training(cpu, look):
+    """Batches and crops of an epoch, with a look before it and without, are the same bits."""
+    images = torch.randint(256, (7, 3, 8, 8)).float()
+    pictures = data.Pictures(images, [0, 1] * 3 + [0], random_everywhere, v2.Identity())
 
-    def epochs(looks):
+    def epoch(looks):
         torch.manual_seed(4), random.seed(4), np.random.seed(4)
-        loaders = data.make_loaders(
-            pictures, pictures, None, class_names=["a", "b"], batch_size=2, seed=4
-        )
-        if kind == "without a generator":
-            loaders = loaders._replace(train=DataLoader(pictures, 2, shuffle=True))
-        if kind == "with its own sampler":
-            generator = torch.Generator().manual_seed(4)
-            sampler = WeightedRandomSampler([1.0] * 7, 7, generator=generator)
-            loaders = loaders._replace(train=DataLoader(pictures, 2, sampler=sampler))
-        batches = []
-        for _ in range(2):
-            if looks:
-                before = every_random_state(loaders)
-                look(loaders, cpu)
-                assert every_random_state(loaders) == before
-            batches += [tensor for batch in loaders.train for tensor in batch]
-        return batches
+        options = {"class_names": ["a", "b"], "batch_size": 2, "seed": 4}
+        loaders = data.make_loaders(pictures, pictures, None, **options)
+        before = every_random_state(loaders.train)
+        if looks:
+            look(loaders, cpu)
+            assert every_random_state(loaders.train) == before
+        return [tensor for batch in loaders.train for tensor in batch]
 
-    for plain, looked_at in zip(epochs(False), epochs(True), strict=True):
-        assert torch.equal(plain, looked_at)
+    assert all(map(torch.equal, epoch(False), epoch(True)))
 
 
-def test_show_batch_shows_the_batch_that_training_gets_next(loaders):
+def test_show_batch_shows_the_batch_that_training_gets_next():
     """Shuffled and augmented, of the second epoch too."""
+    pictures = Noisy(torch.rand(7, 3, 8, 8), torch.arange(7) % 2)
+    options = {"class_names": ["a", "b"], "batch_size": 4, "seed": 0}
+    loaders = data.make_loaders(pictures, pictures, None, **options)
     for _ in range(2):
         axes = plots.show_batch(loaders)
         inputs, labels = next(iter(loaders.train))
-        assert [ax.get_title() for ax in axes] == [loaders.class_names[label] for label in labels]
+        assert [ax.get_title() for ax in axes] == ["ab"[label] for label in labels]
         for ax, image in zip(axes, inputs, strict=True):
-            np.testing.assert_allclose(
-                shown_pixels(ax), plots.restore(image, data.MEAN, data.STD), atol=1e-6
-            )
-
-
-def test_a_gray_picture_is_shown_gray():
-    pixels = torch.linspace(0, 1, 12).reshape(1, 3, 4)
-    ax = plots.imshow((pixels - 0.4) / 0.3, (0.4,), (0.3,))
-    assert shown_pixels(ax).shape == (3, 4, 3)
-    for channel in range(3):
-        np.testing.assert_allclose(shown_pixels(ax)[..., channel], pixels[0], atol=1e-6)
+            restored = plots.restore(image, data.MEAN, data.STD)
+            np.testing.assert_allclose(shown_pixels(ax), restored, atol=1e-6)
 
 
 NAMES = {
-    "short": ["ants", "bees"],
-    "twenty": ["great spotted woodpe", "small black garden a"],
     "long": ["American_Staffordshire_terrier", "German short-haired pointer (male)"],
     "wide": ["アメリカン・スタッフォードシャー・テリア", "大斑啄木鳥"],
 }
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # there is no font for them here, only boxes
-@pytest.mark.parametrize("look", [LOOKS["show_batch"], LOOKS["visualize_model, train"]])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("class_names", NAMES.values(), ids=NAMES)
 def test_titles_overlap_nothing_and_are_legible(cpu, look, class_names):
     pictures = TensorDataset(torch.rand(8, 3, 9, 9), torch.arange(8) % 2)
@@ -296,51 +211,19 @@ def test_titles_overlap_nothing_and_are_legible(cpu, look, class_names):
         assert any("".join(name.replace("_", " ").split()) in said for name in class_names)
 
 
-@pytest.mark.parametrize(("num_images", "num_columns"), [(1, 3), (8, 4), (8, 8), (2, 2)])
-def test_a_grid_is_narrow_and_has_room_for_titles_given_later(num_images, num_columns):
-    axes = plots.image_grid(num_images, num_columns)
-    for ax in axes:
-        plots.imshow(torch.zeros(3, 4, 4), data.MEAN, data.STD, title="a", ax=ax)
-    plt.gcf().canvas.draw()
-    assert plt.gcf().get_figwidth() == 5
-    pictures = [ax.images[0].get_window_extent() for ax in axes]
-    titles = [ax.title.get_window_extent() for ax in axes]
-    assert not any(title.overlaps(picture) for title in titles for picture in pictures)
-    assert max(title.y1 for title in titles) <= plt.gcf().bbox.height
-
-
-@pytest.mark.parametrize("page", ["white", "#14181e"])
-def test_titles_of_pictures_are_legible_on_a_white_and_on_a_dark_page(page):
+def test_titles_of_pictures_are_legible_on_a_white_and_on_a_dark_page():
     (ax,) = plots.image_grid(1, 3)
-    ax.set_title("bees")
     assert ax.title.get_color() == plots.NEUTRAL
     assert to_rgba(ax.figure.get_facecolor())[3] == 0
     for color in plots.RIGHT, plots.WRONG, plots.NEUTRAL:
-        assert contrast(color, page) > 4
-
-
-@pytest.mark.parametrize(("size", "kept"), [(32, True), (96, True), (160, False)])
-def test_an_svg_holds_the_very_pixels_of_a_small_picture(size, kept):
-    """And of a large one as many as the page shows, smoothed. The file is the same each time."""
-    images, files = torch.rand(4, 3, size, size), []
-    for _ in range(2):
-        with plt.style.context(Path(__file__).parent.parent / "notebooks" / "matplotlibrc"):
-            for ax, image in zip(plots.image_grid(4, 4), images, strict=True):
-                plots.imshow(image, (0.0,) * 3, (1.0,) * 3, ax=ax)
-            plt.savefig(file := io.StringIO(), format="svg", metadata={"Date": None}, dpi=130)
-        files.append(file.getvalue())
-    assert files[0] == files[1]
-    found = re.findall(r'data:image/png;base64,([^"]+)', files[0])
-    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))) for png in found]
-    assert ("image-rendering:pixelated" in files[0]) == kept
-    if kept:
-        for pixels, image in zip(pictures, images, strict=True):
-            np.testing.assert_allclose(pixels[..., :3], 255 * image.permute(1, 2, 0), atol=1)
-    assert sum(pixels[..., 0].size for pixels in pictures) <= 4 * (size + 5) ** 2
+        assert contrast(color, "white") > 4 and contrast(color, "#14181e") > 4
 
 
 def test_plot_history_draws_both_curves_and_the_best_epoch():
     history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
+    _, (loss, accuracy) = plt.subplots(2, sharex=True)
+    assert [*plots.plot_history(history, (loss, accuracy))] == [loss, accuracy]
+    assert len(plt.get_fignums()) == 1
     loss, accuracy = plots.plot_history(history)
     for ax, train_values, val_values in (
         (loss, history.train_loss, history.val_loss),
@@ -360,7 +243,7 @@ def test_plot_history_draws_both_curves_and_the_best_epoch():
     assert accuracy.get_xlim() == (0, 7)
 
 
-@pytest.mark.parametrize("num_runs", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("num_runs", [0, 2, 4])
 def test_the_legend_of_a_history_explains_all_and_hides_nothing(num_runs):
     """Runs first, three in a row, in the order of drawing; then lines and dot, once."""
     history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
@@ -377,26 +260,17 @@ def test_the_legend_of_a_history_explains_all_and_hides_nothing(num_runs):
     *runs, keys = [rows[y] for y in sorted(rows, reverse=True)]
     assert [*itertools.chain(*runs)] == labels and all(len(row) <= 3 for row in runs)
     assert keys == ["validation", "training", "best epoch (kept)"]
-    colors = {text.get_text(): line.get_color()
-              for text, line in zip(legend.texts, legend.get_lines(), strict=True)}  # fmt: skip
+    keys = {t.get_text(): k for t, k in zip(legend.texts, legend.get_lines(), strict=True)}
     drawn = [line.get_color() for line in accuracy.lines[::3]]
-    assert [colors[label] for label in labels] == drawn[:num_runs]
-    styles = {text.get_text(): (line.get_linestyle(), line.get_marker())
-              for text, line in zip(legend.texts, legend.get_lines(), strict=True)}  # fmt: skip
-    assert styles["validation"][0] == "-" and styles["training"][0] == "--"
-    assert styles["best epoch (kept)"] == ("None", "o")
+    assert [keys[label].get_color() for label in labels] == drawn[:num_runs]
+    assert keys["validation"].get_linestyle() == "-" and keys["training"].get_linestyle() == "--"
+    best = keys["best epoch (kept)"]
+    assert (best.get_linestyle(), best.get_marker()) == ("None", "o")
     box = legend.get_window_extent()
     assert not box.overlaps(accuracy.get_window_extent())
     assert not box.overlaps(accuracy.xaxis.label.get_window_extent())
     assert box.y0 >= 0 and loss.get_legend() is None
     assert box.width < 5.2 * accuracy.figure.dpi
-
-
-def test_plot_history_draws_on_the_axes_given():
-    history = History([0.9], [0.4], [0.8], [0.7], [0.1], [1.0])
-    _, given = plt.subplots(1, 2)
-    assert [*plots.plot_history(history, given)] == [*given]
-    assert all(len(ax.lines) == 3 for ax in given) and len(plt.get_fignums()) == 1
 
 
 def some_answers(num_classes, num_examples=60):
@@ -423,10 +297,8 @@ def test_plot_confusion_counts_true_classes_in_rows():
 
 
 CONFUSED = {
-    "one": ["ants"],
     "two": ["ants", "bees"],
     "two long ones": ["great spotted woodpecker", "small black garden ant"],
-    "ten": [f"class number {i}" for i in range(10)],
     "thirty": [f"the class number {i}" for i in range(30)],
 }
 
@@ -443,13 +315,12 @@ def contrast(color, ground):
     return max(one, other) / min(one, other)
 
 
-@pytest.mark.parametrize("num_examples", [60, 20_000])
 @pytest.mark.parametrize("class_names", CONFUSED.values(), ids=CONFUSED)
-def test_plot_confusion_is_legible(class_names, num_examples):
+def test_plot_confusion_is_legible(class_names):
     """Each count within its cell and told from its ground; each name ends at its own tick."""
     n = len(class_names)
     ax = plt.figure(figsize=(3, 3)).gca()
-    assert plots.plot_confusion(*some_answers(n, num_examples), class_names, ax) is ax
+    assert plots.plot_confusion(*some_answers(n, 20_000), class_names, ax) is ax
     ax.figure.canvas.draw()
     cell = ax.get_window_extent().width / n
     for text in ax.texts:

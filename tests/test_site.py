@@ -51,8 +51,9 @@ def test_the_corner_of_a_table_is_no_header():
 def test_every_page_says_which_edition_made_it(site, pages):
     for chapter in chapters():
         footer = pages[site / f"{chapter}.html"].find("footer", class_="bd-footer-content")
-        for asset in assets.RENDERED.values():
-            assert f"{asset.summary} (rendered)" in " ".join(footer.text.split()), chapter
+        for name in assets.PHOTOS:
+            summary = assets.RENDERED[name].summary
+            assert f"{summary} (rendered)" in " ".join(footer.text.split()), chapter
 
 
 def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):

@@ -168,7 +168,7 @@ def test_features_and_answers_are_those_of_pytorch(taught, cpu):
         head.weight.copy_(stored[122:].mean(0) - stored[:122].mean(0))
         head.weight[0] *= -1
     for split, count in SPLITS.items():
-        expected, labels = extract_features(model, loaders.part(split), cpu).tensors
+        expected, labels = extract_features(model, loaders.split(split), cpu).tensors
         paths = sorted(PICTURES.glob(f"{split}/*/*"))
         assert len(paths) == count == len(labels)
         pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths]

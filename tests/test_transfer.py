@@ -21,8 +21,8 @@ from helpers.recipe import train_network
 from helpers.training import evaluate
 
 BOOK = Path(transfer.__file__).parent
-WEIGHTS = assets.RENDERED["backbone"].path
-PICTURES = assets.RENDERED["ants_bees"].path
+WEIGHTS = assets.backbone("rendered").path
+PICTURES = assets.ants_bees("rendered").path
 SIZE = 80  # at less, `helpers` would make these pictures of 160 pixels smaller beforehand
 COUNTS = {"train": 9, "val": 5, "test": 2}  # of each class: the last batch of training has two
 

@@ -22,7 +22,7 @@ FOOTER = "<p>Outputs on this site: {assets}.</p>"
 def say_edition(app: Sphinx, config: Config) -> None:
     """Put the edition of each asset into the footer; run the notebooks where that is asked for."""
     photos = os.environ.get("EDITION") == "photos"
-    found = [assets.resolve(name, "photos" if photos else "rendered") for name in assets.RENDERED]
+    found = [assets.resolve(name, "photos" if photos else "rendered") for name in assets.PHOTOS]
     names = "; ".join(f"{asset.summary} ({asset.edition})" for asset in found)
     config.html_theme_options["extra_footer"] = FOOTER.format(assets=names)
     if photos:

@@ -22,7 +22,7 @@ from helpers import assets
 from helpers.data import Pictures, image_folders, statistics
 from helpers.features import cached_features
 from helpers.models import build
-from helpers.pictures.folders import list_parts
+from helpers.pictures.folders import list_splits
 
 PAGE = "book/teach_yourself"
 BACKBONE, SIZE, CLASSES = "tf_efficientnet_lite0", 160, ["ants", "bees"]
@@ -157,7 +157,7 @@ def picture_scripts() -> dict[str, bytes]:
     found = [
         (path, CLASSES.index(path.parent.name), held)
         for part, held in (("train", False), ("val", True))
-        for path in list_parts(root).paths
+        for path in list_splits(root).paths
         if path.parent.parent.name == part
     ]
     found += [(path, -1, False) for path in sorted(STRANGERS.glob("*.jpg"))]

@@ -29,7 +29,7 @@ def labels(
 
     models: by what the explorer calls them. train: the training pictures without augmentation.
     """
-    part, classes = loaders.part(split), loaders.class_names
+    part, classes = loaders.split(split), loaders.class_names
     known, asked = (
         {name: extract_features(model, loader, device) for name, model in models.items()}
         for loader in (train, part)

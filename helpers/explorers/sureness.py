@@ -20,7 +20,7 @@ def mistakes(
     model: nn.Module, loaders: Loaders, device: torch.device, *, split: str = "val"
 ) -> Explorer:
     """Explore on how many pictures a model is sure enough to answer, and how often it is right."""
-    pictures, names = loaders.part(split).dataset, loaders.class_names
+    pictures, names = loaders.split(split).dataset, loaders.class_names
     logits, labels = predict(model, DataLoader(pictures, 50), device)
     sure, predicted = logits.softmax(dim=1).max(dim=1)
     wrong, total = predicted != labels, len(labels)

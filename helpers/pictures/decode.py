@@ -24,27 +24,22 @@ def open_pictures(paths: Sequence[Path], short_side: int) -> list[Tensor]:
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        raise ValueError(
-            f"{len(problems)} of {len(paths)} pictures can't be used, remove or replace them:\n"
-            + name_some(problems, separator="\n")
-        )
+        what = f"{len(problems)} of {len(paths)} pictures can't be used, remove or replace them:\n"
+        raise ValueError(what + name_some(problems, separator="\n"))
     return pictures
 
 
 def open_picture(path: str | Path, short_side: int) -> Tensor:
     """Decode a picture to `(3, H, W)`, uint8, upright RGB, its short side at most `short_side`.
 
-    What is transparent becomes white, 16 bits become 8, and an animation its first frame. Raises
-    ValueError, with the file and the reason, where there is no picture.
+    Transparent pixels become white, 16 bits become 8, and an animation becomes its first frame.
+    Raises ValueError, with the file and the reason, if the file holds no picture.
     """
     try:
         # Pillow warns of damaged camera data, and of large pictures before it refuses larger ones.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(path, formats=FORMATS) as image,
-        ):
-            if max(image.size) > MAX_RATIO * min(image.size):
-                width, height = image.size
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if max(width, height) > MAX_RATIO * min(width, height):
                 raise ValueError(f"a line of {width} × {height} pixels; cut out what it shows")
             image.draft("RGB", (short_side, short_side))  # a JPEG decodes faster when reduced
             image.load()
@@ -55,9 +50,8 @@ def open_picture(path: str | Path, short_side: int) -> Tensor:
         raise ValueError(f"{path}: {why_not(Path(path), error)}") from error
     scale = short_side / min(image.size)
     if scale < 1:
-        image = image.resize(
-            [max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC
-        )
+        size = [max(1, round(side * scale)) for side in image.size]
+        image = image.resize(size, Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -94,3 +88,9 @@ def name_some(names: Sequence[str], separator: str = ", ", count: int = 10) -> s
     """Join the first `count` names, and say how many more there are."""
     rest = [f"and {len(names) - count} more"] if len(names) > count else []
     return separator.join([*names[:count], *rest])
+
+
+def warn_of(names: Sequence[str], what: str) -> None:
+    """Warn of what is wrong with files, if there are any, and name some."""
+    if names:
+        warnings.warn(f"{what}; {len(names)} such: {name_some(names)}", stacklevel=3)

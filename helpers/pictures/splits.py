@@ -1,15 +1,16 @@
-"""Which picture is for what: parts of a data set that share no picture."""
+"""Which picture is for what: splits of a data set that share no picture."""
 
 import hashlib
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from helpers.pictures.decode import name_some
+from helpers.pictures.decode import warn_of
 from helpers.pictures.folders import Listing
+
+Copies = list[list[int]]  # groups of indices, each of one picture and its copies
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -18,67 +19,74 @@ def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tenso
     labels: `(N,)`, int64. Raises a ValueError if the classes can't give as many each.
     """
     generator = torch.Generator().manual_seed(seed)
-    classes = labels.unique()
+    classes = [(labels == label).nonzero().flatten() for label in labels.unique()]
     each, rest = divmod(count, len(classes))
-    if rest or each > torch.bincount(labels)[classes].min():
+    if rest or each > min(map(len, classes)):
         raise ValueError(
             f"can't draw {count} of {len(labels)} pictures, as many of each of {len(classes)} "
             f"classes: take a multiple of {len(classes)}, and no more than there are"
         )
     drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for label in classes:
-        members = (labels == label).nonzero().flatten()
+    for members in classes:
         drawn[members[torch.randperm(len(members), generator=generator)[:each]]] = True
     return drawn.nonzero().flatten(), (~drawn).nonzero().flatten()
 
 
-def assign_parts(
-    listing: Listing, pictures: Sequence[Tensor], val_share: float, seed: int
+def assign_splits(
+    listing: Listing, pictures: Sequence[Tensor], share: float, seed: int
 ) -> list[str]:
-    """Return which part each picture belongs to; warn of those that belong to two."""
+    """Return which split each picture belongs to; warn of those that belong to two."""
+    copies = group_copies(pictures)
+    warn_of_copies(listing, copies, listing.labels, "classes, of which one is wrong")
+    if listing.splits:
+        warn_of_copies(listing, copies, listing.splits, "splits, which flatters the accuracy")
+        return listing.splits
+    return split_per_class(listing, copies, share, seed)
+
+
+def group_copies(pictures: Sequence[Tensor]) -> Copies:
+    """Group the indices of pictures by their pixels."""
+    groups = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        pixels = repr(picture.shape).encode() + picture.numpy().tobytes()
+        groups[hashlib.sha256(pixels).digest()].append(i)
+    return list(groups.values())
+
+
+def warn_of_copies(listing: Listing, copies: Copies, places: Sequence, where: str) -> None:
+    """Warn of copies in different places, such as two splits or two classes."""
+    pairs = [(i, group[0]) for group in copies for i in group if places[i] != places[group[0]]]
     names = [path.relative_to(listing.root).as_posix() for path in listing.paths]
-    keys = [pixel_key(picture) for picture in pictures]
-    warn_of_copies(names, keys, listing.labels, "classes, of which one is wrong")
-    if listing.parts:
-        warn_of_copies(names, keys, listing.parts, "parts, which flatters the accuracy")
-        return listing.parts
-    return split_per_class(listing.labels, keys, listing.class_names, val_share, seed)
+    said = [f"{names[i]} = {names[first]}" for i, first in sorted(pairs)]
+    warn_of(said, f"the same picture is in two {where}")
 
 
-def split_per_class(
-    labels: Sequence[int], keys: Sequence[str], class_names: Sequence[str], share: float, seed: int
-) -> list[str]:
+def split_per_class(listing: Listing, copies: Copies, share: float, seed: int) -> list[str]:
     """Draw a `share` of each class for "val"; the others are for "train". At least one of each.
 
-    Pictures with the same key are copies of each other, see `pixel_key`. They stay together, so
-    that a class may give some less; and copies in several classes are for training.
+    Copies stay together, so that a class may give some less; those in several classes are for
+    training.
     """
     if not 0 < share < 1:
         raise ValueError(f"val_share is {share}: give a share between 0 and 1, such as 0.2")
-    copies = defaultdict(list)
-    for i, key in enumerate(keys):
-        copies[key].append(i)
-    of_class = [[] for _ in class_names]  # groups of copies
-    for group in copies.values():
-        for label in {labels[i] for i in group}:
-            of_class[label].append(group)
-
     generator = torch.Generator().manual_seed(seed)
-    parts, too_few = ["train"] * len(labels), []
-    for label, groups in enumerate(of_class):
+    labels = listing.labels
+    splits, too_few = ["train"] * len(labels), []
+    for label, name in enumerate(listing.class_names):
+        groups = [group for group in copies if any(labels[i] == label for i in group)]
         own = [group for group in groups if all(labels[i] == label for i in group)]
         if len(groups) < 2 or not own:
-            too_few.append(class_names[label])
+            too_few.append(name)
             continue
-        size = list(labels).count(label)
+        size = labels.count(label)
         for i in draw_groups(own, min(max(1, round(share * size)), size - 1), generator):
-            parts[i] = "val"
+            splits[i] = "val"
     if too_few:
         raise ValueError(
             f"too few pictures to set some aside for validation in the classes {too_few}: each "
             f"takes two that differ, and are in no other class"
         )
-    return parts
+    return splits
 
 
 def draw_groups(groups: list[list[int]], count: int, generator: torch.Generator) -> list[int]:
@@ -88,26 +96,3 @@ def draw_groups(groups: list[list[int]], count: int, generator: torch.Generator)
         if len(drawn) + len(groups[j]) <= count:
             drawn += groups[j]
     return drawn or min(groups, key=len)
-
-
-def pixel_key(picture: Tensor) -> str:
-    """Return a key that only pictures with the same pixels share."""
-    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    digest.update(picture.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def warn_of_copies(
-    names: Sequence[str], keys: Sequence[str], places: Sequence[str | int], where: str
-) -> None:
-    """Warn of pictures with the same key in different places, such as two parts or two classes."""
-    first, pairs = {}, []
-    for name, key, place in zip(names, keys, places, strict=True):
-        earlier, there = first.setdefault(key, (name, place))
-        if place != there:
-            pairs.append(f"{name} = {earlier}")
-    if pairs:
-        warnings.warn(
-            f"the same picture is in two {where}; {len(pairs)} such: {name_some(pairs)}",
-            stacklevel=2,
-        )

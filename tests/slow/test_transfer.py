@@ -13,8 +13,8 @@ from book import transfer
 from helpers import assets
 
 BOOK = Path(transfer.__file__).parent
-PICTURES = assets.RENDERED["ants_bees"].path
-WEIGHTS = assets.RENDERED["backbone"].path
+PICTURES = assets.ants_bees("rendered").path
+WEIGHTS = assets.backbone("rendered").path
 
 
 def test_it_ends_where_chapter_4_ends_and_names_a_picture(tmp_path):

@@ -157,8 +157,8 @@ def cifar10(args: Namespace, run: Run) -> None:
     mean, std = STATISTICS[args.backbone]
     options = {"size": args.size, "batch_size": batch_size, "seed": args.seed}
     loaders = data.cifar10(edition="photos", mean=mean, std=std, **options)
-    splits = (loaders.part(name) for name in ("train", "val", "test"))
-    train, val, test = (extract_features(model, loader, CPU) for loader in splits)
+    parts = (loaders.split(name) for name in ("train", "val", "test"))
+    train, val, test = (extract_features(model, loader, CPU) for loader in parts)
     head, criterion = head_of(model), nn.CrossEntropyLoss()
     batches = shuffled(ConcatDataset([train, val]), 100, args), DataLoader(test, 100)
     optimizer, num_epochs = Adam(head.parameters(), lr=1e-3), args.epochs or 5

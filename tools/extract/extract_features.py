@@ -38,7 +38,7 @@ from helpers.data import normalize, statistics
 from helpers.features import add, backbone_of
 from helpers.models import build
 from helpers.pictures.decode import name_some, open_picture
-from helpers.pictures.folders import Listing, list_parts, warn_of_unused
+from helpers.pictures.folders import Listing, list_splits, warn_of_unused
 from helpers.runtime import atomic_write, get_device, progress
 
 
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         local_rank = int(os.environ.get("LOCAL_RANK", 0))
         torch.accelerator.set_device_index(local_rank % torch.accelerator.device_count())
     model = build(args.backbone, 2, weights=args.weights, freeze=True).to(device)
-    listing = list_parts(args.pictures)
+    listing = list_splits(args.pictures)
     manifest = make_manifest(settings_of(model, args, device), listing, args.shard_size)
     args.out.mkdir(parents=True, exist_ok=True)
     refuse_others(args.out, manifest)
