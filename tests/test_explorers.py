@@ -9,6 +9,7 @@ import json
 import re
 import statistics
 from datetime import UTC, datetime
+from importlib import import_module
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -27,23 +28,17 @@ from torch.utils.data import TensorDataset
 from torchvision import transforms as v1
 
 from helpers import data, explorers
-from helpers.explorers import (
-    chances,
-    depth,
-    feature_map,
-    films,
-    form,
-    pieces,
-    random_crops,
-    stages,
-    upload,
-)
+from helpers.explorers import films, form, pieces
 from helpers.models import build, head_of, resnet18
 from helpers.runtime import seed_everything
 from tools.provenance import measure_crops, render_ants_bees
 from tools.provenance.raytrace import Picture
 
 CPU = torch.device("cpu")
+chances, depth, feature_map, random_crops, stages, upload = (  # the package has functions so named
+    import_module(f"helpers.explorers.{name}")
+    for name in ("luck", "unfreeze", "labels", "crops", "layers", "own_picture")
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tools.measure.measure_unfreeze --seeds 3
 
-adds to `helpers/explorers/depth.csv` what is not there yet, a row a run: ResNet-18 on the rendered
-ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With
+adds to `helpers/explorers/unfreeze.csv` what is not there yet, a row a run: ResNet-18 on the
+rendered ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With
 `--part 0 2` and `--part 1 2` two processes share the work.
 """
 
@@ -18,7 +18,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from helpers import data
-from helpers.explorers.depth import COLUMNS, FILE, MODES, RATES, STAGES, read
+from helpers.explorers.unfreeze import COLUMNS, FILE, MODES, RATES, STAGES, read
 from helpers.models import parameter_groups, resnet18, unfreeze_from
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit

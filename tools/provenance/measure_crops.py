@@ -4,7 +4,7 @@
 
 Renders each training picture twice, as it is and with insects that the camera does not see but that
 still throw their shadows: where both differ, there is an insect. Then crops are drawn as for
-training. Writes `helpers/explorers/random_crops.csv`: for each smallest scale, in how many of the
+training. Writes `helpers/explorers/crops.csv`: for each smallest scale, in how many of the
 crops there is at least half of what the picture shows of its insects.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import crop
 
-from helpers.explorers.random_crops import COLUMNS, FILE, HELD, SCALES
+from helpers.explorers.crops import COLUMNS, FILE, HELD, SCALES
 from helpers.runtime import progress
 from tools.provenance.raytrace import Picture, trace_rays
 from tools.provenance.render_ants_bees import pictures, scene
