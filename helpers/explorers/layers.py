@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer
+from helpers.explorers.form import Control, Explorer
 from helpers.explorers.pieces import (
     headline,
     percent,
@@ -63,11 +63,11 @@ def layers(model: nn.Module, train: DataLoader, loaders: Loaders, device: torch.
 
     best = max(right, key=lambda name: right[name])
     return Explorer(
-        "A linear head reads the mean of each map after a stage. After which stage does it tell "
-        "our classes apart best?",
-        tuple(NODES),
-        {"After": tuple(NODES), "Picture": tuple(pictures)},
-        show,
+        question="A linear head reads the mean of each map after a stage. After which stage does "
+        "it tell our classes apart best?",
+        guesses=tuple(NODES),
+        controls=[Control("After", tuple(NODES)), Control("Picture", tuple(pictures))],
+        show=show,
         answer=f"Measured: after {best}, on {percent(right[best])} of {len(labels)} validation "
         "pictures. A difference of a few points may be luck.",
         in_words=table(

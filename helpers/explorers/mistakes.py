@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer
+from helpers.explorers.form import Control, Explorer
 from helpers.explorers.pieces import chart, headline, percent, picture, table, thumbnails, to_image
 from helpers.metrics import predict
 from helpers.plots import RIGHT, WRONG
@@ -67,10 +67,10 @@ def mistakes(
             "at least 90 %?"
         )
     return Explorer(
-        question,
-        ("more than two thirds", "one to two thirds", "less than one third"),
-        {"It answers where its probability is at least": tuple(THRESHOLDS)},
-        show,
+        question=question,
+        guesses=("more than two thirds", "one to two thirds", "less than one third"),
+        controls=[Control("It answers where its probability is at least", tuple(THRESHOLDS))],
+        show=show,
         answer=f"Measured: it answers {answered} of {total} pictures, and {remain} of its "
         f"{num_wrong} mistakes remain.",
         in_words=table(

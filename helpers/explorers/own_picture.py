@@ -1,6 +1,7 @@
 """Your own picture: what a model says of it, how sure it is, and what speaks for that."""
 
 import tempfile
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,18 @@ from helpers.pictures.decode import open_picture
 SIZE = 176  # pixels of a picture on the page
 
 
+@dataclass
 class OwnPicture(Movable):
-    """A button that takes a picture, which goes to the kernel and nowhere else."""
+    """A button that takes a picture, which goes to the kernel and nowhere else.
 
-    def __init__(
-        self, model: nn.Module, loaders: Loaders, device: torch.device, *, threshold: float = 0.0
-    ):
-        """Take the model, and loaders that say how its pictures are prepared.
+    loaders: those that say how the model's pictures are prepared.
+    threshold: the least probability of an answer; below it the answer is "none of them".
+    """
 
-        threshold: the least probability of an answer; below it the answer is "none of them".
-        """
-        self.model, self.loaders, self.device, self.threshold = model, loaders, device, threshold
+    model: nn.Module
+    loaders: Loaders
+    device: torch.device
+    threshold: float = 0.0
 
     def widget(self) -> ipywidgets.Widget:
         """Make the form for a notebook."""
