@@ -10,7 +10,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from helpers.data import Loaders
 from helpers.explorers.form import Control, Explorer
-from helpers.explorers.pieces import SIDE, headline, percent, picture, spread, table, thumbnails
+from helpers.explorers.pieces import SIDE, gallery, headline, percent, picture, spread, table
 
 FILE = Path(__file__).with_suffix(".csv")  # by tools/provenance/measure_crops.py
 NUM_CROPS, NUM_PICTURES = 6, 2
@@ -35,7 +35,7 @@ def crops(loaders: Loaders) -> Explorer:
             images = [to_pil_image(crop(image)) for _ in range(NUM_CROPS)]
         drawn = (picture(image, f"crop {n}") for n, image in enumerate(images, 1))
         note = "<p>All crops are the whole picture, and the same: nothing is varied.</p>"
-        return headline(f"{text}insect.") + thumbnails(drawn) + (note if scale == 1 else "")
+        return headline(f"{text}insect.") + gallery(drawn) + (note if scale == 1 else "")
 
     return Explorer(
         question="Usually a crop takes a random part of a picture, between 8 % and all of its "

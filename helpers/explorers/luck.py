@@ -1,5 +1,7 @@
 """Is it luck? Two methods, one of them truly better, and what a test may show of them."""
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import PercentFormatter
@@ -19,9 +21,7 @@ def luck() -> Explorer:
     """Explore how often the worse of two methods looks at least as good as the better one."""
     rows = (
         (gain, f"{count:,}", tries, percent(chance_of_flip(GAINS[gain], count, tries)))
-        for gain in GAINS
-        for count in COUNTS
-        for tries in TRIES
+        for gain, count, tries in product(GAINS, COUNTS, TRIES)
     )
     return Explorer(
         question="Method A is right on 80 % of all pictures, method B on 82 %. You test each of "

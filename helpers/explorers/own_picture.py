@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from helpers.data import Loaders
 from helpers.explorers.form import Movable
-from helpers.explorers.pieces import headline, percent, picture, thumbnails, to_image
+from helpers.explorers.pieces import gallery, headline, percent, picture, to_image
 from helpers.models import eval_mode, head_of
 from helpers.pictures.decode import open_picture
 
@@ -42,10 +42,14 @@ class OwnPicture(Movable):
 
         def answer(change: Any) -> None:
             (file,) = change.new
-            try:
-                shown.value = self.answer(decode(file["name"], bytes(file["content"])))
-            except ValueError as error:
-                shown.value = f"<p>{escape(str(error))}</p>"
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "picture")
+                path.write_bytes(file["content"])
+                try:
+                    shown.value = self.answer(open_picture(path, short_side=2 * SIZE))
+                except ValueError as error:
+                    reason = str(error).replace(str(path), file["name"])
+                    shown.value = f"<p>{escape(reason)}</p>"
 
         upload.observe(answer, "value")
         return ipywidgets.VBox([upload, shown])
@@ -82,18 +86,7 @@ class OwnPicture(Movable):
                     votes, f"red: speaks for {name}; blue: against (few places, smoothed)", SIZE
                 )
             )
-        return headline(said) + thumbnails(shown)
-
-
-def decode(name: str, content: bytes) -> Tensor:
-    """Decode a picture that was handed over; a ValueError says why it can't be."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "picture")
-        path.write_bytes(content)
-        try:
-            return open_picture(path, short_side=2 * SIZE)
-        except ValueError as error:
-            raise ValueError(str(error).replace(str(path), name)) from error
+        return headline(said) + gallery(shown)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from helpers.explorers.pieces import chart, headline, percent, table
 from helpers.plots import RIGHT, WRONG
 
 FILE = Path(__file__).with_suffix(".csv")  # by tools/measure/measure_unfreeze.py
-HEAD = "the head"  # has a rate of its own; the first of the others stands in its rows
+HEAD = "the head"  # of whose rows each has the first rate, which plays no part
 Runs = list[dict[str, str]]
 
 
