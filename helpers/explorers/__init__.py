@@ -1,13 +1,13 @@
 """The explorers of the chapters: each is one call, and lets an idea be moved."""
 
-from helpers.explorers.chances import luck
-from helpers.explorers.depth import unfreeze
-from helpers.explorers.feature_map import labels
+from helpers.explorers.crops import crops
 from helpers.explorers.films import boundary, drift, schedule
-from helpers.explorers.random_crops import crops
-from helpers.explorers.stages import layers
-from helpers.explorers.sureness import mistakes
-from helpers.explorers.upload import OwnPicture
+from helpers.explorers.labels import labels
+from helpers.explorers.layers import layers
+from helpers.explorers.luck import luck
+from helpers.explorers.mistakes import mistakes
+from helpers.explorers.own_picture import OwnPicture
+from helpers.explorers.unfreeze import unfreeze
 
 __all__ = [
     "OwnPicture",

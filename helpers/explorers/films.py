@@ -1,6 +1,7 @@
 """Figures that move: a rate that falls, averages that drift, a boundary that turns."""
 
 import copy
+import math
 from itertools import islice
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 from torch.optim import SGD
-from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.explorers.form import Film
@@ -27,17 +27,10 @@ def frame(figure: Figure, text: str) -> str:
 
 def schedule() -> Film:
     """Show how half a cosine and steps lower a rate from epoch to epoch."""
-    rates: dict[str, list[float]] = {}
-    for name, make, options in (
-        ("half a cosine", CosineAnnealingLR, {"T_max": NUM_EPOCHS}),
-        ("steps", StepLR, {"step_size": 7, "gamma": 0.1}),
-    ):
-        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        scheduler, rates[name] = make(optimizer, **options), []
-        for _ in range(NUM_EPOCHS):
-            rates[name].append(float(scheduler.get_last_lr()[0]))
-            optimizer.step()
-            scheduler.step()
+    rates = {
+        "half a cosine": [(1 + math.cos(math.pi * i / NUM_EPOCHS)) / 2 for i in range(NUM_EPOCHS)],
+        "steps": [0.1 ** (i // 7) for i in range(NUM_EPOCHS)],
+    }
 
     def show(epoch: int) -> str:
         figure, ax = plt.subplots(figsize=SIZE, layout="constrained")

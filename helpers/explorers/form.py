@@ -1,14 +1,14 @@
-"""What all explorers are: a guess first, then controls, and what each setting shows.
+"""The form of all explorers: controls, and a function that returns what each setting shows.
 
-In a notebook the controls are ipywidgets, and each setting is computed when it is chosen. A page
-without a kernel holds what every setting gives, as HTML, and `static/explorers.js` shows the one
-that is chosen. Both come from the same function.
+In a notebook the controls are ipywidgets, and a setting is computed when it is chosen. A page
+without a kernel holds the HTML of every setting, and `static/explorers.js` shows the chosen one.
 """
 
 import html
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ import ipywidgets
 
 STYLE = Path(__file__).parent / "static" / "explorers.css"  # the site has it on every page
 RUN_ME = '<p class="run-me">Run this cell, and it moves.</p>'  # in a notebook that was not run
-MOST_BUTTONS = 6  # options of a control; more are a slider
 FRAME = 350  # milliseconds
 SURE = "This is my guess"
 
 
 class Movable:
-    """What a cell displays: a widget in a notebook, or HTML on a page."""
+    """What the last line of a cell displays: a widget in a notebook, or HTML on a page."""
 
     def widget(self) -> ipywidgets.Widget:
         """Make the form for a notebook."""
@@ -34,10 +33,7 @@ class Movable:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **_) -> Any:
-        """Give a notebook the widget with its style.
-
-        With EXPLORERS=page in the environment, give the page: for outputs that are stored.
-        """
+        """Return the widget with its style; the HTML where EXPLORERS=page is set, to be stored."""
         if os.environ.get("EXPLORERS") == "page":
             return {"text/plain": type(self).__name__, "text/html": self.to_html()}
         style = ipywidgets.HTML(f"<style>{STYLE.read_text('utf8')}</style>")
@@ -46,170 +42,162 @@ class Movable:
         return widget._repr_mimebundle_()
 
 
-class Explorer(Movable):
-    """A question, controls, and what each setting shows; the last line of a cell displays it."""
+@dataclass
+class Control:
+    """A choice of one option: by buttons, or by a slider where there are more than a few."""
 
-    def __init__(
-        self,
-        question: str,
-        guesses: Sequence[str],
-        controls: Mapping[str, Sequence[Any]],
-        show: Callable[..., str],
-        *,
-        start: Sequence[int] | None = None,
-        answer: str,
-        in_words: str,
-        shared: str = "",
-    ):
-        """Take what there is to choose from.
+    label: str
+    options: Sequence[Any]
+    start: int | None = 0  # the index of the option that is chosen at first
+    most_buttons: int = 6
+    kind: str = "control"
 
-        question, guesses: what the reader commits to before anything is shown; plain text.
-        controls: the options of each, by its label.
-        show: takes one option of each control, in their order; returns HTML.
-        start: the index of the option that each control has at first; by default the first.
-        answer: what was found, shown beside the reader's guess; HTML.
-        in_words: what there is to see, for print and for who can't use the controls; HTML.
-        shared: what all settings use, such as a style sheet; HTML.
-        """
-        self.question, self.guesses, self.answer = question, list(guesses), answer
-        self.controls = {label: list(options) for label, options in controls.items()}
-        self.show, self.in_words, self.shared = show, in_words, shared
-        self.start = tuple(start or [0] * len(self.controls))
+    def widget(self) -> Any:
+        """Make the control for a notebook; its `index` is that of the chosen option."""
+        few = len(self.options) <= self.most_buttons
+        kind = ipywidgets.ToggleButtons if few else ipywidgets.SelectionSlider
+        control = kind(options=list(map(str, self.options)), index=self.start)
+        control.description, control.style.description_width = self.label, "initial"
+        return control
 
-    def settings(self) -> Iterator[tuple[int, ...]]:
-        """Go through all settings: the index of the option of each control."""
-        yield from product(*(range(len(options)) for options in self.controls.values()))
+    def to_html(self) -> str:
+        """Return the control as HTML."""
+        label, texts = html.escape(self.label), list(map(str, self.options))
+        if len(texts) > self.most_buttons:
+            at = html.escape(texts[self.start or 0])
+            return (
+                f'<label class="control slider"><span>{label}: <b class="at">{at}</b></span>'
+                f'<input type="range" min="0" max="{len(texts) - 1}" value="{self.start}" '
+                f'aria-valuetext="{at}" data-texts="{html.escape(json.dumps(texts))}"></label>'
+            )
+        buttons = "".join(
+            f'<label><input type="radio" value="{i}"{" checked" if i == self.start else ""}>'
+            f"<span>{html.escape(text)}</span></label>"
+            for i, text in enumerate(texts)
+        )
+        return f'<fieldset class="{self.kind}"><legend>{label}</legend>{buttons}</fieldset>'
 
-    def with_start(self) -> Iterator[tuple[str, list, int]]:
-        """Go through the controls: label and options, and the index of the first choice."""
-        for (label, options), at in zip(self.controls.items(), self.start, strict=True):
-            yield label, options, at
+
+@dataclass(kw_only=True)
+class Views(Movable):
+    """Controls, and what each setting of them shows: what explorers and films are made of."""
+
+    controls: Sequence[Control]
+    show: Callable[..., str]
+    in_words: str
 
     def shown(self, setting: Sequence[int]) -> str:
-        """Return what a setting shows."""
-        options = self.controls.values()
-        return self.show(*(mine[i] for mine, i in zip(options, setting, strict=True)))
+        """Return what a setting shows: the index of the option of each control."""
+        chosen = zip(self.controls, setting, strict=True)
+        return self.show(*(control.options[i] for control, i in chosen))
 
-    def widget(self) -> ipywidgets.Widget:
-        """Make the form for a notebook: a guess, then controls that compute."""
-        guess = ipywidgets.RadioButtons(options=self.guesses, value=None)
-        guess.layout.width = "auto"
-        sure = ipywidgets.Button(description=SURE, disabled=True)
-        controls: list[Any] = [choice(*control) for control in self.with_start()]
-        said, shown = ipywidgets.HTML(), ipywidgets.HTML()
-        explored = ipywidgets.VBox([said, *controls, shown, ipywidgets.HTML(in_words(self))])
-        explored.layout.display = "none"
+    def words(self) -> str:
+        """Return the words, folded."""
+        summary = '<details class="in-words"><summary>In words and numbers</summary>'
+        return f"{summary}<div>{self.in_words}</div></details>"
+
+    def widget(self) -> Any:
+        """Make the controls for a notebook, and what they show."""
+        controls, shown = [control.widget() for control in self.controls], ipywidgets.HTML()
 
         def update(_=None) -> None:
             shown.value = self.shown([control.index for control in controls])
 
-        def begin(_) -> None:
-            said.value = f"<p>Your guess: <b>{html.escape(str(guess.value))}</b>. {self.answer}</p>"
-            explored.layout.display = None
-            guess.disabled = sure.disabled = True  # a guess is one
-
-        guess.observe(lambda _: setattr(sure, "disabled", False), "value")
-        sure.on_click(begin)
         for control in controls:
             control.observe(update, "index")
         update()
+        return ipywidgets.VBox([*controls, shown, ipywidgets.HTML(self.words())])
+
+    def to_html(self) -> str:
+        """Return the controls as HTML, what they show at first, and what else they may show.
+
+        That lies in scripts of no language, where nothing but `explorers.js` finds it.
+        """
+        settings = product(*(range(len(control.options)) for control in self.controls))
+        views = {" ".join(map(str, setting)): self.shown(setting) for setting in settings}
+        first = " ".join(str(control.start) for control in self.controls)
+        view = f'<div class="view" data-setting="{first}">{views.pop(first)}</div>'
+        others = (
+            f'<script type="text/html" data-setting="{setting}">{other}</script>'
+            for setting, other in views.items()
+        )
+        controls = (control.to_html() for control in self.controls)
+        return "".join([*controls, view, *others, self.words()])
+
+
+@dataclass(kw_only=True)
+class Explorer(Views):
+    """A question, which the reader answers by a guess, and then controls to explore it with.
+
+    question, guesses: what the reader commits to before anything is shown; plain text.
+    controls: what the reader may choose.
+    show: takes the chosen option of each control, in their order; returns HTML.
+    answer: what was found, shown beside the reader's guess; HTML.
+    in_words: what there is to see, for print and for who can't use the controls; HTML.
+    shared: what all settings use, such as a style sheet; HTML.
+    """
+
+    question: str
+    guesses: Sequence[str]
+    answer: str
+    shared: str = ""
+
+    def widget(self) -> Any:
+        """Make the form for a notebook: a guess, then controls that compute."""
+        guess = ipywidgets.RadioButtons(options=self.guesses, value=None)
+        guess.layout.width = "auto"
+        sure = ipywidgets.Button(description=SURE, disabled=True)
+        said = ipywidgets.HTML()
+        explored = ipywidgets.VBox([said, super().widget()])
+        explored.layout.display = "none"
+
+        def begin(_) -> None:
+            said.value = f"<p>Your guess: <b>{html.escape(str(guess.value))}</b>. {self.answer}</p>"
+            explored.layout.display = None
+            guess.disabled = sure.disabled = True  # there is one guess
+
+        guess.observe(lambda _: setattr(sure, "disabled", False), "value")
+        sure.on_click(begin)
         question = ipywidgets.HTML(f"{self.shared}<b>{html.escape(self.question)}</b>")
         return ipywidgets.VBox([question, guess, sure, explored])
 
     def to_html(self) -> str:
-        """Return the form for a page without a kernel: all settings, of which one shows."""
-        shown = {" ".join(map(str, setting)): self.shown(setting) for setting in self.settings()}
-        views = one_of(shown, " ".join(map(str, self.start)))
-        controls = "".join(fieldset(*control) for control in self.with_start())
+        """Return the form for a page without a kernel."""
+        guess = Control(self.question, self.guesses, None, kind="guess")
         return (
-            f'<div class="explorer">{RUN_ME}{self.shared}'
-            f"{fieldset(self.question, self.guesses, None, kind='guess')}"
+            f'<div class="explorer">{RUN_ME}{self.shared}{guess.to_html()}'
             f'<button type="button" class="sure" disabled>{SURE}</button>'
-            f'<div class="explored"><p class="said" role="status"></p>{controls}{views}'
-            f"{in_words(self)}</div>"
+            f'<div class="explored"><p class="said" role="status"></p>{super().to_html()}</div>'
             f'<script type="text/html" class="answer">{self.answer}</script></div>'
         )
 
 
-class Film(Movable):
+class Film(Views):
     """Frames that a reader plays, or goes through with a slider."""
 
     def __init__(self, label: str, frames: Mapping[str, str], in_words: str):
-        """Take the frames as HTML, by what each is; `label` says what that counts.
+        """Take the frames as HTML, by their names; `label` says what the names count.
 
         in_words: what there is to see, for print and for who can't see it; HTML.
         """
-        self.label, self.frames, self.in_words = label, dict(frames), in_words
+        # A page without a script shows the last frame; otherwise a film starts with the first.
+        slider = Control(label, list(frames), len(frames) - 1, most_buttons=0)
+        super().__init__(controls=[slider], show=frames.__getitem__, in_words=in_words)
 
-    def widget(self) -> ipywidgets.Widget:
+    def widget(self) -> Any:
         """Make the form for a notebook."""
-        frames = list(self.frames.values())
-        at = choice(self.label, list(self.frames), 0)
-        play = ipywidgets.Play(max=len(frames) - 1, interval=FRAME)
-        shown = ipywidgets.HTML(frames[0])
-        ipywidgets.jslink((play, "value"), (at, "index"))
-        at.observe(lambda change: setattr(shown, "value", frames[change.new]), "index")
-        return ipywidgets.VBox(
-            [ipywidgets.HBox([play, at]), shown, ipywidgets.HTML(in_words(self))]
-        )
+        views = super().widget()
+        slider = views.children[0]
+        slider.index = 0
+        play = ipywidgets.Play(max=len(slider.options) - 1, interval=FRAME)
+        ipywidgets.jslink((play, "value"), (slider, "index"))
+        return ipywidgets.VBox([play, views])
 
     def to_html(self) -> str:
-        """Return the form for a page without a kernel: all frames; without a script, the last."""
-        last, label = len(self.frames) - 1, html.escape(self.label)
-        views = one_of({str(i): frame for i, frame in enumerate(self.frames.values())}, str(last))
+        """Return the form for a page without a kernel."""
+        label = html.escape(self.controls[0].label)
         return (
             f'<div class="explorer film" data-interval="{FRAME}">{RUN_ME}'
             f'<button type="button" class="play" aria-label="Play: {label}">Play</button>'
-            f"{slider(self.label, list(self.frames), last)}{views}{in_words(self)}</div>"
+            f"{super().to_html()}</div>"
         )
-
-
-def in_words(movable: Explorer | Film) -> str:
-    """Return what there is to see, folded."""
-    return (
-        '<details class="in-words"><summary>In words and numbers</summary>'
-        f"<div>{movable.in_words}</div></details>"
-    )
-
-
-def one_of(views: Mapping[str, str], shown: str) -> str:
-    """Return one view by its setting, and the others where nothing but a script finds them."""
-    others = "".join(
-        f'<script type="text/html" data-setting="{setting}">{view}</script>'
-        for setting, view in views.items()
-        if setting != shown
-    )
-    return f'<div class="view" data-setting="{shown}">{views[shown]}</div>{others}'
-
-
-def choice(label: str, options: Sequence[Any], chosen: int) -> ipywidgets.Widget:
-    """Make a control: buttons, or a slider where there are many options."""
-    kind = ipywidgets.ToggleButtons if len(options) <= MOST_BUTTONS else ipywidgets.SelectionSlider
-    control = kind(options=[(str(option), i) for i, option in enumerate(options)], value=chosen)
-    control.description, control.style.description_width = label, "initial"
-    return control
-
-
-def fieldset(
-    label: str, options: Sequence[Any], chosen: int | None, *, kind: str = "control"
-) -> str:
-    """Return the same as HTML; `chosen` is the index of an option, or None."""
-    if kind == "control" and len(options) > MOST_BUTTONS:
-        return slider(label, options, chosen or 0)
-    buttons = "".join(
-        f'<label><input type="radio" value="{i}"{" checked" if i == chosen else ""}>'
-        f"<span>{html.escape(str(option))}</span></label>"
-        for i, option in enumerate(options)
-    )
-    return f'<fieldset class="{kind}"><legend>{html.escape(label)}</legend>{buttons}</fieldset>'
-
-
-def slider(label: str, options: Sequence[Any], chosen: int) -> str:
-    """Return a slider over the options as HTML."""
-    texts = [str(option) for option in options]
-    at = html.escape(texts[chosen])
-    return (
-        f'<label class="control slider"><span>{html.escape(label)}: <b class="at">{at}</b></span>'
-        f'<input type="range" min="0" max="{len(texts) - 1}" value="{chosen}" '
-        f'aria-valuetext="{at}" data-texts="{html.escape(json.dumps(texts))}"></label>'
-    )

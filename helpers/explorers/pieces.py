@@ -67,7 +67,7 @@ def chart(figure: Figure, alt: str) -> str:
     )
 
 
-def thumbnails(pictures: Iterable[str]) -> str:
+def gallery(pictures: Iterable[str]) -> str:
     """Return pictures side by side, as many as there is room for."""
     return f'<div class="thumbnails">{"".join(pictures)}</div>'
 

@@ -4,7 +4,7 @@
 
 Renders each training picture twice, as it is and with insects that the camera does not see but that
 still throw their shadows: where both differ, there is an insect. Then crops are drawn as for
-training. Writes `helpers/explorers/random_crops.csv`: for each smallest scale, in how many of the
+training. Writes `helpers/explorers/crops.csv`: for each smallest scale, in how many of the
 crops there is at least half of what the picture shows of its insects.
 """
 
@@ -19,11 +19,13 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import crop
 
-from helpers.explorers.random_crops import COLUMNS, FILE, HELD, SCALES
-from helpers.runtime import progress
+from helpers.explorers.crops import FILE
+from helpers.runtime import atomic_write, progress
 from tools.provenance.raytrace import Picture, trace_rays
 from tools.provenance.render_ants_bees import pictures, scene
 
+SCALES = (0.08, 0.2, 0.35, 0.5, 0.75, 1.0)
+HELD = 0.5  # of what a picture shows of its insects: a crop must have so much of it to count
 PIXELS, THRESHOLD, NUM_CROPS = 80, 24, 50
 
 
@@ -59,10 +61,11 @@ def main() -> None:
         found = progress(pool.map(mask, chosen), "masks", len(chosen))
         masks = [one for one in found if one.any()]
     print(f"{len(masks)} of {len(chosen)} pictures show an insect")
-    scales = progress(SCALES.values(), "scales")
+    scales = progress(SCALES, "scales")
     rows = [[scale, f"{share_that_hold(masks, scale):.4f}"] for scale in scales]
-    with FILE.open("w", newline="", encoding="utf8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    header = ["smallest scale", "share that hold the insect"]
+    with atomic_write(FILE) as path, path.open("w", newline="", encoding="utf8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 if __name__ == "__main__":

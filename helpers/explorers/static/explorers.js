@@ -5,12 +5,6 @@
 
   let groups = 0;
 
-  // Radio buttons belong together by a name, which no other group of the page may have.
-  function nameButtons(fieldset) {
-    const name = `explorer-${(groups += 1)}`;
-    for (const button of fieldset.querySelectorAll("input")) button.name = name;
-  }
-
   // The index of the option that a control has.
   function chosen(control) {
     return (control.querySelector("input:checked") ?? control.querySelector("input")).value;
@@ -108,7 +102,10 @@
 
   function start(explorer) {
     const views = viewsOf(explorer);
-    explorer.querySelectorAll("fieldset").forEach(nameButtons);
+    for (const fieldset of explorer.querySelectorAll("fieldset")) {
+      groups += 1; // radio buttons belong together by a name, which no other group may have
+      for (const button of fieldset.querySelectorAll("input")) button.name = `explorer-${groups}`;
+    }
     for (const control of explorer.querySelectorAll(".control")) {
       control.addEventListener("input", ({ target }) => {
         if (target.dataset.texts) nameOption(target);

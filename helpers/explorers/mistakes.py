@@ -7,8 +7,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer
-from helpers.explorers.pieces import chart, headline, percent, picture, table, thumbnails, to_image
+from helpers.explorers.form import Control, Explorer
+from helpers.explorers.pieces import chart, gallery, headline, percent, picture, table, to_image
 from helpers.metrics import predict
 from helpers.plots import RIGHT, WRONG
 
@@ -25,11 +25,10 @@ def mistakes(
     sure, predicted = logits.softmax(dim=1).max(dim=1)
     wrong, total = predicted != labels, len(labels)
 
-    def counts(threshold: float) -> tuple[int, int]:
+    found: dict[str, tuple[int, int]] = {}  # how many it answers, and how many of them wrongly
+    for text, threshold in THRESHOLDS.items():
         answered = sure >= threshold
-        return int(answered.sum()), int((answered & wrong).sum())
-
-    found = {text: counts(threshold) for text, threshold in THRESHOLDS.items()}
+        found[text] = int(answered.sum()), int((answered & wrong).sum())
 
     def show(text: str) -> str:
         answered, num_wrong = found[text]
@@ -37,7 +36,7 @@ def mistakes(
         order = (sure * (wrong & (sure >= THRESHOLDS[text]))).argsort(descending=True)
         worst = [mistake(i) for i in order[: min(num_wrong, MOST_SHOWN)].tolist()]
         none = "<p>No mistake is among these answers.</p>"
-        return f"{headline(said)}{draw(text, said)}{thumbnails(worst) if worst else none}"
+        return f"{headline(said)}{draw(text, said)}{gallery(worst) if worst else none}"
 
     def mistake(i: int) -> str:
         said, true = names[predicted[i]], names[labels[i]]
@@ -67,10 +66,10 @@ def mistakes(
             "at least 90 %?"
         )
     return Explorer(
-        question,
-        ("more than two thirds", "one to two thirds", "less than one third"),
-        {"It answers where its probability is at least": tuple(THRESHOLDS)},
-        show,
+        question=question,
+        guesses=("more than two thirds", "one to two thirds", "less than one third"),
+        controls=[Control("It answers where its probability is at least", tuple(THRESHOLDS))],
+        show=show,
         answer=f"Measured: it answers {answered} of {total} pictures, and {remain} of its "
         f"{num_wrong} mistakes remain.",
         in_words=table(

@@ -7,16 +7,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer
-from helpers.explorers.pieces import (
-    headline,
-    percent,
-    picture,
-    spread,
-    table,
-    thumbnails,
-    to_image,
-)
+from helpers.explorers.form import Control, Explorer
+from helpers.explorers.pieces import gallery, headline, percent, picture, spread, table, to_image
 from helpers.models import eval_mode
 from helpers.recipe import fit_logistic_regression
 
@@ -57,17 +49,17 @@ def layers(model: nn.Module, train: DataLoader, loaders: Loaders, device: torch.
             headline(f"A linear head is right on {percent(right[name])} after {name}.")
             + f"<p>After it there are {channels} maps of {height} × {width} places. Here are the "
             f"{NUM_MAPS} that vary most over this picture, from black, the lowest value, to white:"
-            f"</p>{thumbnails([itself, *drawn])}"
-            f"<p>The pictures whose means of all maps are most alike:</p>{thumbnails(alike)}"
+            f"</p>{gallery([itself, *drawn])}"
+            f"<p>The pictures whose means of all maps are most alike:</p>{gallery(alike)}"
         )
 
     best = max(right, key=lambda name: right[name])
     return Explorer(
-        "A linear head reads the mean of each map after a stage. After which stage does it tell "
-        "our classes apart best?",
-        tuple(NODES),
-        {"After": tuple(NODES), "Picture": tuple(pictures)},
-        show,
+        question="A linear head reads the mean of each map after a stage. After which stage does "
+        "it tell our classes apart best?",
+        guesses=tuple(NODES),
+        controls=[Control("After", tuple(NODES)), Control("Picture", tuple(pictures))],
+        show=show,
         answer=f"Measured: after {best}, on {percent(right[best])} of {len(labels)} validation "
         "pictures. A difference of a few points may be luck.",
         in_words=table(

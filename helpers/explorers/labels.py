@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.data import Loaders
-from helpers.explorers.form import Explorer
+from helpers.explorers.form import Control, Explorer
 from helpers.explorers.pieces import (
     PointPictures,
     headline,
@@ -22,9 +22,13 @@ COUNTS, NUM_DRAWS, NUM_POINTS = (2, 5, 10, 20), 20, 60
 
 
 def labels(
-    models: dict[str, nn.Module], train: DataLoader, loaders: Loaders, device: torch.device,
-    *, split: str = "val",
-) -> Explorer:  # fmt: skip
+    models: dict[str, nn.Module],
+    train: DataLoader,
+    loaders: Loaders,
+    device: torch.device,
+    *,
+    split: str = "val",
+) -> Explorer:
     """Explore how many labels a class are enough for the nearest average, by network.
 
     models: by what the explorer calls them. train: the training pictures without augmentation.
@@ -60,14 +64,12 @@ def labels(
         places, called = plane(asked[name].tensors[0]), said[name, option][0]
         places = places * torch.where(places[truth == 0].mean(dim=0) > 0, -1, 1)  # the first, left
         places = (places - places.amin(dim=0)) / (places.amax(dim=0) - places.amin(dim=0) + 1e-9)
-        x, y = places.T.tolist()
-        dots = "".join(
-            images.point(
-                n, x[i], y[i], f"{classes[truth[i]]}, called {classes[called[i]]}",
-                int(truth[i]), marked=bool(called[i] != truth[i]),
-            )
-            for n, i in enumerate(points)
-        )  # fmt: skip
+        dots = ""
+        for n, i in enumerate(points):
+            label, other = int(truth[i]), int(called[i])
+            text = f"{classes[label]}, called {classes[other]}"
+            x, y = places[i].tolist()
+            dots += images.point(n, x, y, text, label, marked=other != label)
         return (
             headline(f"{right(name, option)} are nearest to the average of their own class.")
             + f'{legend(classes)}<div class="map">{dots}</div>'
@@ -80,12 +82,14 @@ def labels(
     measured = "; ".join(f"{name}, {right(name, few)}" for name in names)
     which = f"Only {few} training pictures of each class have" if few != "all" else "All have"
     return Explorer(
-        f"{which} a label. By the features of the network “{names[0]}”, how many of {len(truth)} "
-        "other pictures are nearest to the average of their own class?",
-        ("about half", "two in three", "three in four", "nine in ten"),
-        {"The network": names, "Labeled pictures of each class": tuple(counts)},
-        show,
-        start=(0, list(counts).index(few)),
+        question=f"{which} a label. By the features of the network “{names[0]}”, how many of "
+        f"{len(truth)} other pictures are nearest to the average of their own class?",
+        guesses=("about half", "two in three", "three in four", "nine in ten"),
+        controls=[
+            Control("The network", names),
+            Control("Labeled pictures of each class", list(counts), list(counts).index(few)),
+        ],
+        show=show,
         answer=f"Measured: {measured}.",
         in_words=table(
             ("the network", "labels of a class", "right"),

@@ -1,12 +1,14 @@
 """Is it luck? Two methods, one of them truly better, and what a test may show of them."""
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 from torch.distributions import Binomial
 
-from helpers.explorers.form import Explorer
+from helpers.explorers.form import Control, Explorer
 from helpers.explorers.pieces import chart, headline, percent, table
 from helpers.plots import RIGHT, WRONG
 
@@ -19,21 +21,18 @@ def luck() -> Explorer:
     """Explore how often the worse of two methods looks at least as good as the better one."""
     rows = (
         (gain, f"{count:,}", tries, percent(chance_of_flip(GAINS[gain], count, tries)))
-        for gain in GAINS
-        for count in COUNTS
-        for tries in TRIES
+        for gain, count, tries in product(GAINS, COUNTS, TRIES)
     )
     return Explorer(
-        "Method A is right on 80 % of all pictures, method B on 82 %. You test each of them once, "
-        "on 150 pictures of its own. How often will A look at least as good as B?",
-        ("1 time in 100", "1 time in 10", "1 time in 3", "2 times in 3"),
-        {
-            "B is truly better by": tuple(GAINS),
-            "Pictures in each test": [f"{count:,}" for count in COUNTS],
-            "Tries of A, of which only the best is reported": TRIES,
-        },
-        show,
-        start=(2, 1, 0),
+        question="Method A is right on 80 % of all pictures, method B on 82 %. You test each of "
+        "them once, on 150 pictures of its own. How often will A look at least as good as B?",
+        guesses=("1 time in 100", "1 time in 10", "1 time in 3", "2 times in 3"),
+        controls=[
+            Control("B is truly better by", tuple(GAINS), 2),
+            Control("Pictures in each test", [f"{count:,}" for count in COUNTS], 1),
+            Control("Tries of A, of which only the best is reported", TRIES),
+        ],
+        show=show,
         answer=f"Calculated: in {percent(chance_of_flip(0.02, 150, 1))} of such tests.",
         in_words=table(("B is better by", "pictures", "tries of A", "A looks as good"), rows),
     )

@@ -7,56 +7,49 @@ from statistics import mean, median
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import PercentFormatter
-from torch import nn
 
-from helpers.explorers.form import Explorer
+from helpers.explorers.form import Control, Explorer
 from helpers.explorers.pieces import chart, headline, percent, table
-from helpers.models import fixed_statistics
 from helpers.plots import RIGHT, WRONG
 
 FILE = Path(__file__).with_suffix(".csv")  # by tools/measure/measure_unfreeze.py
-COLUMNS = ["stage", "rate", "mode", "seed", "test accuracy", "seconds", "validation accuracies"]
-HEAD = "the head"
-STAGES = {  # what is trained, by the first of its layers
-    HEAD: "fc",
-    "stage 4 and up": "layer4",
-    "stage 3 and up": "layer3",
-    "stage 2 and up": "layer2",
-    "stage 1 and up": "layer1",
-    "everything": "conv1",
-}
-RATES = (0.002, 0.008, 0.03)
-MODES = {"training mode": nn.Module.train, "evaluation mode": fixed_statistics}
+HEAD = "the head"  # of whose rows each has the first rate, which plays no part
 Runs = list[dict[str, str]]
 
 
 def unfreeze() -> Explorer:
     """Explore stored runs of a ResNet-18 on the rendered ants and bees, several seeds each."""
     runs = read()
+    stages, rates, modes = (
+        list(dict.fromkeys(run[column] for run in runs)) for column in ("stage", "rate", "mode")
+    )
 
-    def chosen(stage: str, rate: float, mode: str) -> Runs:
-        rate = RATES[0] if stage == HEAD else rate  # the head has a rate of its own
-        wanted = {"stage": stage, "rate": str(rate), "mode": mode}
+    def chosen(stage: str, rate: str, mode: str) -> Runs:
+        wanted = {"stage": stage, "rate": rates[0] if stage == HEAD else rate, "mode": mode}
         return [run for run in runs if wanted.items() <= run.items()]
 
-    def show(stage: str, rate: float, mode: str) -> str:
+    def show(stage: str, rate: str, mode: str) -> str:
         mine = chosen(stage, rate, mode)
         text = f"Test accuracy: {of_test(mine)}."
-        note = time_of(stage, runs)
+        times = seconds(stage, runs) / seconds(HEAD, runs)
+        note = f"Time, with measuring after each epoch: {times:.1f} times that of the head alone."
         if stage == HEAD:
             note = "The rate of the backbone plays no part here. Times are relative to this one."
         return f"{headline(text)}<p>{note}</p>{draw(mine, text)}"
 
-    settings = [s for s in product(STAGES, RATES, MODES) if s[0] != HEAD or s[1] == RATES[0]]
+    settings = [s for s in product(stages, rates, modes) if s[0] != HEAD or s[1] == rates[0]]
     stage, rate, mode = max(settings, key=lambda setting: validation(chosen(*setting)))
     at = "" if stage == HEAD else f" with a rate of {rate} and"
     return Explorer(
-        "244 rendered pictures, 12 epochs, three rates to choose from. From which stage on would "
-        "you train a ResNet-18?",
-        tuple(STAGES),
-        {"Train": tuple(STAGES), "Rate of the backbone": RATES, "All BatchNorm in": tuple(MODES)},
-        show,
-        start=(0, 1, 0),
+        question="244 rendered pictures, 12 epochs, three rates to choose from. From which stage "
+        "on would you train a ResNet-18?",
+        guesses=stages,
+        controls=[
+            Control("Train", stages),
+            Control("Rate of the backbone", rates, 1),
+            Control("All BatchNorm in", modes),
+        ],
+        show=show,
         answer=f"Best on the validation pictures: {stage},{at} BatchNorm in {mode}. It has "
         f"{of_test(chosen(stage, rate, mode))} of the test pictures right. Another setting may be "
         "higher there; to choose by the test pictures would flatter it.",
@@ -72,8 +65,6 @@ def unfreeze() -> Explorer:
 
 def read() -> Runs:
     """Read the stored runs."""
-    if not FILE.exists():
-        return []
     with FILE.open(encoding="utf8") as file:
         return list(csv.DictReader(file))
 
@@ -108,14 +99,9 @@ def of_test(runs: Runs) -> str:
     return text if len(shares) == len(runs) else f"{text}; {lost}"
 
 
-def time_of(stage: str, runs: Runs) -> str:
-    """Write how long the training took, beside that of the head alone."""
-    seconds = {
-        name: median(float(run["seconds"]) for run in finished(runs) if run["stage"] == name)
-        for name in (stage, HEAD)
-    }
-    times = seconds[stage] / seconds[HEAD]
-    return f"Time, with measuring after each epoch: {times:.1f} times that of the head alone."
+def seconds(stage: str, runs: Runs) -> float:
+    """Return the median time of training from a stage on."""
+    return median(float(run["seconds"]) for run in finished(runs) if run["stage"] == stage)
 
 
 def draw(runs: Runs, alt: str) -> str:

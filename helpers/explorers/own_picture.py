@@ -1,6 +1,7 @@
 """Your own picture: what a model says of it, how sure it is, and what speaks for that."""
 
 import tempfile
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,25 @@ from torch import Tensor, nn
 
 from helpers.data import Loaders
 from helpers.explorers.form import Movable
-from helpers.explorers.pieces import headline, percent, picture, thumbnails, to_image
+from helpers.explorers.pieces import gallery, headline, percent, picture, to_image
 from helpers.models import eval_mode, head_of
 from helpers.pictures.decode import open_picture
 
 SIZE = 176  # pixels of a picture on the page
 
 
+@dataclass
 class OwnPicture(Movable):
-    """A button that takes a picture, which goes to the kernel and nowhere else."""
+    """A button that takes a picture, which goes to the kernel and nowhere else.
 
-    def __init__(
-        self, model: nn.Module, loaders: Loaders, device: torch.device, *, threshold: float = 0.0
-    ):
-        """Take the model, and loaders that say how its pictures are prepared.
+    loaders: those that say how the model's pictures are prepared.
+    threshold: the least probability of an answer; below it the answer is "none of them".
+    """
 
-        threshold: the least probability of an answer; below it the answer is "none of them".
-        """
-        self.model, self.loaders, self.device, self.threshold = model, loaders, device, threshold
+    model: nn.Module
+    loaders: Loaders
+    device: torch.device
+    threshold: float = 0.0
 
     def widget(self) -> ipywidgets.Widget:
         """Make the form for a notebook."""
@@ -40,10 +42,14 @@ class OwnPicture(Movable):
 
         def answer(change: Any) -> None:
             (file,) = change.new
-            try:
-                shown.value = self.answer(decode(file["name"], bytes(file["content"])))
-            except ValueError as error:
-                shown.value = f"<p>{escape(str(error))}</p>"
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "picture")
+                path.write_bytes(file["content"])
+                try:
+                    shown.value = self.answer(open_picture(path, short_side=2 * SIZE))
+                except ValueError as error:
+                    reason = str(error).replace(str(path), file["name"])
+                    shown.value = f"<p>{escape(reason)}</p>"
 
         upload.observe(answer, "value")
         return ipywidgets.VBox([upload, shown])
@@ -80,18 +86,7 @@ class OwnPicture(Movable):
                     votes, f"red: speaks for {name}; blue: against (few places, smoothed)", SIZE
                 )
             )
-        return headline(said) + thumbnails(shown)
-
-
-def decode(name: str, content: bytes) -> Tensor:
-    """Decode a picture that was handed over; a ValueError says why it can't be."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "picture")
-        path.write_bytes(content)
-        try:
-            return open_picture(path, short_side=2 * SIZE)
-        except ValueError as error:
-            raise ValueError(str(error).replace(str(path), name)) from error
+        return headline(said) + gallery(shown)
 
 
 @torch.no_grad()
