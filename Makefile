@@ -134,7 +134,8 @@ check: $(INSTALLED)
 # For several systems: once for each. What is interrupted goes on. It takes the site of `make site`.
 stick: $(INSTALLED)
 	$(if $(PLATFORM),,$(error make stick PLATFORM=linux: or linux-cpu, macos, windows))
-	$(COURSE) stick "$(or $(OUT),_build/stick)" --platform $(PLATFORM) \
+	$(GET_UV)
+	PATH="$(CURDIR)/$(UV_BIN):$$PATH" $(COURSE) stick "$(or $(OUT),_build/stick)" --platform $(PLATFORM) \
 	  $(if $(PYTHON_THERE),--python $(PYTHON_THERE)) $(if $(FROM),--photographs "$(FROM)") \
 	  $(if $(MANIFEST),--manifest)
 

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -39,14 +38,6 @@ COVER = '{face}<h1>Transfer Learning,<br>hands on</h1><p>{promise}</p><p class="
 SOLUTIONS = '<article class="bd-article" id="solutions"><h1>Solutions</h1>{}</article>'
 
 
-class Page(NamedTuple):
-    """A page of the site, as its list of pages names it."""
-
-    part: str
-    path: str  #: from the folder of the site
-    title: str
-
-
 def read(site: Path, path: str) -> BeautifulSoup:
     """Read a page; its links and pictures lead from the folder of the site, or to an anchor."""
     soup = BeautifulSoup((site / path).read_text("utf8"), "html.parser")
@@ -71,8 +62,8 @@ def anchor(path: str, fragment: str = "") -> str:
     return re.sub(r"[^\w-]", "_", f"{path.removesuffix('.html')}--{fragment}".rstrip("-"))
 
 
-def listed_pages(site: Path) -> list[Page]:
-    """Return the pages, in the order of the site's own list."""
+def listed_pages(site: Path) -> list[tuple[str, str, str]]:
+    """Return part, path and title of each page, in the order of the site's own list."""
     soup = BeautifulSoup((site / HOME).read_text("utf8"), "html.parser")
     found, part = [], ""
     for element in soup.select("nav.bd-links p.caption, nav.bd-links a.reference.internal"):
@@ -80,7 +71,7 @@ def listed_pages(site: Path) -> list[Page]:
             part = element.get_text(strip=True)
         elif (link := str(element["href"])) not in ("#", os.path.basename(HOME)):
             path = os.path.normpath(f"book/{link}").replace(os.sep, "/")
-            found.append(Page(part, path, element.get_text(" ", strip=True)))
+            found.append((part, path, element.get_text(" ", strip=True)))
     return found
 
 
@@ -113,15 +104,15 @@ def take_solutions(article: Tag) -> str:
 
 def compose(site: Path, numbers: dict[str, int]) -> str:
     """Return all pages as one, with the numbers of the PDF's pages in the table of contents."""
-    entries, articles, solutions, part = [], [], "", ""
-    for page in listed_pages(site):
-        article = article_of(site, page.path)
+    entries, articles, solutions, part_before = [], [], "", ""
+    for part, path, title in listed_pages(site):
+        article = article_of(site, path)
         if found := take_solutions(article):
-            solutions += f"<h2>{page.title}</h2>{found}"
-        if page.part != part:
-            part = page.part
+            solutions += f"<h2>{title}</h2>{found}"
+        if part != part_before:
+            part_before = part
             entries.append(f'<li class="part">{part}</li>')
-        entries.append(entry(page.title, anchor(page.path), numbers))
+        entries.append(entry(title, anchor(path), numbers))
         articles.append(str(article))
     entries.append(entry("Solutions", "solutions", numbers))
     articles.append(SOLUTIONS.format(solutions))
@@ -165,12 +156,10 @@ def print_page(page: Path, out: Path) -> None:
 
 def count_pages_of(reader: PdfReader) -> dict[str, int]:
     """Return the number of the page that each anchor is on."""
-    numbers = {}
-    for name, place in reader.named_destinations.items():
-        number = reader.get_destination_page_number(place)
-        if number is not None:
-            numbers[name.lstrip("/")] = number + 1
-    return numbers
+    return {
+        name.lstrip("/"): 1 + (reader.get_destination_page_number(place) or 0)
+        for name, place in reader.named_destinations.items()
+    }
 
 
 def main(site: Path, out: Path) -> int:
