@@ -143,16 +143,13 @@ stick: $(INSTALLED)
 BY_TWO := -n 2 --dist loadfile
 LAST_FIRST = $(shell ls -r $(CHAPTERS))  # the later chapters take longest
 
-# A bar appears where a cell is slow, so there are none.
-CHECKED := EDITION=rendered TQDM_DISABLE=1
-
 test: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO)
-	$(CHECKED) OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) --no-loadscope-reorder \
-	  --nbval-lax -p no:cacheprovider $(LAST_FIRST)
+	EDITION=rendered TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) \
+	  --no-loadscope-reorder --nbval-lax -p no:cacheprovider $(LAST_FIRST)
 
 test-slow test-provenance: $(INSTALLED_DEV)
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tests/$(@:test-%=%)
