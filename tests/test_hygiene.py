@@ -161,15 +161,10 @@ def test_make_installs_what_reads_and_for_tests_what_tests():
 
 
 def test_notebooks_are_checked_without_bars_and_with_a_limit_for_endless_loops_only():
-    names = [
-        "Makefile",
-        "README.md",
-        ".github/workflows/tests.yml",
-        ".github/workflows/monthly.yml",
-    ]
-    for name in names:
+    names = ["Makefile", "README.md", "book/running.md"]
+    for name in [*names, ".github/workflows/tests.yml", ".github/workflows/monthly.yml"]:
         text = (ROOT / name).read_text("utf8").replace("\\\n", " ")
-        (command,) = [line for line in text.splitlines() if "--nbval-lax" in line]
+        command = next(line for line in text.splitlines() if "--nbval-lax" in line)
         assert "EDITION=rendered TQDM_DISABLE=1 " in command and "timeout" not in command, name
     settings = SETTINGS["tool"]["pytest"]["ini_options"]
     assert int(re.search(r"--nbval-cell-timeout=(\d+)", settings["addopts"]).group(1)) >= 6000
@@ -252,7 +247,7 @@ FAULTS = [  # what is put where, and what is said of it
 def test_stored_notebooks_are_fit_to_be_shown_and_each_fault_is_found(tmp_path, capsys):
     figure = shown({"image/png": "iVBOR", "text/plain": "<Figure size 10x10 with 1 Axes>"})
     good = v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}},
+        metadata={"kernelspec": {"name": "python3", "display_name": "P"}, "language_info": {"name": "python"}},
         cells=[v4.new_markdown_cell("Prose"),
                code_cell(1, "print(text)", *stream("see https://site.org/home/\n")),
                code_cell(2, "plot(history)", *figure)],
