@@ -117,6 +117,8 @@ def test_what_holds_versions_agrees():
     assert f"sys.version_info < ({oldest.replace('.', ', ')})" in MAKEFILE
     for name in ("README.md", "Makefile", "requirements.txt", "book/running.md"):
         assert f"Python {oldest} or newer" in (ROOT / name).read_text("utf8"), name
+    space = config["parse"]["myst_substitutions"]["disk_space"]
+    assert f"{space} of disk space" in (ROOT / "README.md").read_text("utf8")
 
 
 def make(*arguments):
@@ -246,8 +248,9 @@ FAULTS = [  # what is put where, and what is said of it
 
 def test_stored_notebooks_are_fit_to_be_shown_and_each_fault_is_found(tmp_path, capsys):
     figure = shown({"image/png": "iVBOR", "text/plain": "<Figure size 10x10 with 1 Axes>"})
+    kernel = {"name": "python3", "display_name": "P"}
     good = v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "P"}, "language_info": {"name": "python"}},
+        metadata={"kernelspec": kernel, "language_info": {"name": "python"}},
         cells=[v4.new_markdown_cell("Prose"),
                code_cell(1, "print(text)", *stream("see https://site.org/home/\n")),
                code_cell(2, "plot(history)", *figure)],
