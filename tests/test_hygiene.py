@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from helpers import assets
 from tools.measure import check_notebooks
-from tools.photographs import sources
+from tools import photographs
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -274,7 +274,7 @@ def test_the_photographs_are_kept_under_what_identifies_them():
     found = [
         line for path in files for line in re.findall(pattern, path.read_text("utf8"), re.MULTILINE)
     ]
-    wanted = [source.url for source in sources.SOURCES.values()]
+    wanted = [source.url for source in photographs.SOURCES.values()]
     wanted += [assets.IMAGENET_SHA256, assets.HYMENOPTERA_SHA256]
     assert len(found) == len(wanted)
     for identity in wanted:

@@ -17,11 +17,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pooch.hashes import hash_matches
+
 from helpers import assets
 from tools.course import wheels
 from tools.course.archives import COURSE, pack_course
-from tools.photographs import sources
-from tools.photographs.download import is_right
+from tools.photographs import SOURCES
 
 ROOT = Path(__file__).parents[2]
 ON_STICK = Path(__file__).parent / "on_stick"
@@ -112,8 +113,8 @@ def size_of(folder: Path) -> int:
 
 
 def copy_installers(out: Path) -> None:
-    """Copy what installs the course; Windows wants other ends of lines in its own."""
-    for path in ON_STICK.glob("install.*"):
+    """Copy what installs the course, and the page of a server; Windows wants other ends of lines."""
+    for path in ON_STICK.glob("in*.*"):
         newline = "\r\n" if path.suffix == ".bat" else "\n"
         (out / path.name).write_text(path.read_text("utf8"), "utf8", newline=newline)
 
@@ -132,7 +133,7 @@ def copy_site(site: Path, copy: Path) -> list[str]:
 def copy_photographs(folder: Path, out: Path) -> list[str]:
     """Copy the archives of the photographs that are there; say which are not."""
     missing = []
-    for known in sources.SOURCES.values():
+    for known in SOURCES.values():
         original, copy = folder / known.archive, out / known.archive
         if original.is_file() and not copy.is_file():
             part = shutil.copyfile(original, copy.with_name(f"{copy.name}.part"))
@@ -141,7 +142,7 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
             missing.append(
                 f"Not here: {known.archive}. The course works without; make data has it."
             )
-        elif not is_right(copy, known):
+        elif not hash_matches(str(copy), known.hash):
             raise ValueError(f"{copy} is damaged, or another file of that name: remove it first")
     return missing
 
@@ -154,7 +155,7 @@ def finished(out: Path) -> list[Path]:
 def ours(out: Path) -> Iterator[Path]:
     """Yield the files of a stick, but for their list, in the order of their names."""
     names = [COURSE, *(path.name for path in ON_STICK.iterdir())]
-    names += [known.archive for known in sources.SOURCES.values()]
+    names += [known.archive for known in SOURCES.values()]
     found = [out / name for name in names]
     found += [path for folder in (out / "site", *finished(out)) for path in folder.rglob("*")]
     yield from sorted(path for path in found if path.is_file())
@@ -176,5 +177,5 @@ def contents(out: Path, missing: list[str]) -> str:
     for folder in finished(out):
         system, _, python = folder.name.rpartition("-")
         lines.append(f"wheels/{folder.name}: the packages for {system}, Python {python}")
-    lines += [known.archive for known in sources.SOURCES.values() if (out / known.archive).exists()]
+    lines += [known.archive for known in SOURCES.values() if (out / known.archive).exists()]
     return "\n".join(f"  {line}" for line in [*lines, *missing])

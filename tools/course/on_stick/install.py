@@ -190,8 +190,8 @@ def python_of(folder: Path) -> Path:
 def bring_photographs(source: str, folder: Path, sums: dict[str, str]) -> None:
     """Bring the photographs, if the stick has them: without them the course works as well."""
     if any(name in sums for name in ARCHIVES):
-        tool = folder / "tools" / "photographs"
-        subprocess.run([str(python_of(folder)), str(tool), "bring", "--from", source])
+        command = [str(python_of(folder)), "-m", "tools.photographs", "bring", "--from", source]
+        subprocess.run(command, cwd=folder)
 
 
 def main() -> None:
