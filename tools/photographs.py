@@ -77,8 +77,9 @@ def bring(name: str, source: str | None = None) -> str:
     known, folder = SOURCES[name], assets.photographs_folder()
     target, kept = folder / assets.PHOTOS[name].target, folder / "archives" / known.archive
     origin = str(kept) if kept.is_file() else find(known, source)
-    if os.path.lexists(target):
-        raise FileExistsError(f"{target} was changed, or is something else: move it away first")
+    for path in (target, folder, kept.parent):
+        if path.is_symlink() or (path.exists() and (path == target or not path.is_dir())):
+            raise FileExistsError(f"{path} was changed or is something else: move it away first")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as aside:
         unpacked = Path(aside, "unpacked")
@@ -253,7 +254,7 @@ def verify() -> int:
     return int(damaged > 0)
 
 
-def main() -> int:
+def main() -> int | None:
     """Bring the photographs, look after them, or serve them to a room."""
     parser = argparse.ArgumentParser(prog="python -m tools.photographs", description=main.__doc__)
     parser.add_argument("command", choices=["bring", "status", "verify", "remove", "serve"])
@@ -264,7 +265,7 @@ def main() -> int:
     if args.command == "bring":
         return bring_all(args.source)
     if args.command == "serve":
-        serve(Path(args.source or folder / "archives"), args.port)
+        return serve(Path(args.source or folder / "archives"), args.port)
     if args.command == "remove":
         if left := remove():
             print(f"left in {folder}, since changed or not brought: {', '.join(left)}")
