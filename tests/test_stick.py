@@ -1,7 +1,5 @@
 """The stick: what is gathered, what refuses to install, and that it installs with no network."""
 
-import functools
-import http.server
 import importlib.util
 import inspect
 import os
@@ -9,13 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import stand_ins
 
 from helpers.assets import sha256_of
 from tools.course import archives, stick, wheels
@@ -238,10 +238,13 @@ def test_the_installer_knows_what_it_must():
 def test_what_is_served_is_fetched_and_verified(small, tmp_path, monkeypatch):
     monkeypatch.setattr(install, "find_wheels", lambda sums: f"wheels/{HERE}-{PYTHON}")
     there, sums = tmp_path / "there", install.read_sums(small)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=small)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    write(small / "secret.txt", "not on the list")
+    with stand_ins.serving(small) as address:
+        for path in ("secret.txt", "../secret.txt", "wheels/"):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{address}/{path}")
+        page = urllib.request.urlopen(address).read().decode()
+        assert "python3 install.py --from" in page and 'href="site/index.html"' in page
         install.verify(there, sums, address)
         assert files_in(there).keys() == set(install.needed(sums))  # and nothing else
         for name in install.needed(sums):
@@ -252,7 +255,6 @@ def test_what_is_served_is_fetched_and_verified(small, tmp_path, monkeypatch):
         next(there.rglob("*.whl")).unlink()
         with pytest.raises(SystemExit, match="is damaged"):
             install.verify(there, sums, address)
-        server.shutdown()
     with pytest.raises(SystemExit, match="goes on with this file"):
         install.verify(there, sums, address)
 
@@ -304,7 +306,7 @@ def gathered(tmp_path, monkeypatch):
     lines = {"small": f"small==1.0 --hash=sha256:0 --hash=sha256:{digest}"}
     lines |= {name: f"{name}==2.0" for name in wheels.PYTORCH}
     monkeypatch.setattr(stick, "pack_course", lambda path: path.write_bytes(b"the course"))
-    monkeypatch.setattr(stick, "is_right", lambda path, known: path.read_text() == "right")
+    monkeypatch.setattr(stick, "hash_matches", lambda path, _: Path(path).read_text() == "right")
 
     def locked(platform, python):
         return {name: lines[name] for name in lines if name == "small" or "cpu" in platform}
