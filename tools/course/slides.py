@@ -22,7 +22,9 @@ from pygments.lexers import PythonLexer
 
 from tools.course import guide
 from tools.course.address import ROOT
-from tools.course.plain import LINK, Directive, parse
+from tools.course.chapters import chapters
+from tools.course.myst import Directive, parse
+from tools.course.plain import LINK
 
 MOST_LEADS = 3  # first sentences on a slide
 SHORT = 60  # characters: a shorter sentence does not stand alone
@@ -176,7 +178,7 @@ class Deck:
 
     def box(self, box: Directive) -> None:
         """Show a box whole, on a slide of its own."""
-        text, kind = "\n".join(box.body), (box.options.get("class") or "box").split()[0]
+        text, kind = box.body, (box.options.get("class") or "box").split()[0]
         title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
         if kind == "chapter-box":
             self.stacks[-1][-1]["html"] += render(text)
@@ -191,7 +193,8 @@ class Deck:
         """Show a figure of the book."""
         path = ROOT / "notebooks" / figure.title
         kind = {".svg": "svg+xml", ".jpg": "jpeg", ".png": "png"}[path.suffix]
-        self.picture(kind, path.read_bytes(), figure.options.get("alt", ""), " ".join(figure.body))
+        caption = figure.body.replace("\n", " ")
+        self.picture(kind, path.read_bytes(), figure.options.get("alt", ""), caption)
 
     def picture(self, kind: str, data: bytes, alt: str, caption: str) -> None:
         """Show a picture with its caption."""
@@ -202,7 +205,7 @@ class Deck:
     def markdown(self, source: str) -> None:
         """Add a cell of text."""
         text: list[str] = []
-        for part in [*parse(source.split("\n")), ""]:
+        for part in [*parse(source), ""]:
             if isinstance(part, str) and part and not re.match("#{1,6} ", part):
                 text.append(part)
                 continue
@@ -282,7 +285,7 @@ def deck(path: Path, number: int) -> str:
 def main(out: Path) -> int:
     """Write the decks of all chapters into a folder of the site."""
     out.mkdir(parents=True, exist_ok=True)
-    for number, path in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb")), 1):
+    for number, path in enumerate(chapters(), 1):
         (out / f"{path.stem}.html").write_text(deck(path, number), "utf8")
     print(f"written: slides of the chapters, in {out}")
     return 0
