@@ -108,13 +108,13 @@ pdf: book
 	$(COURSE) pdf $(BUILT) _build/$(PDF)
 
 slides: book
-	@echo "The slides are part of the site: open $(BUILT)/slides/01_theory.html"
+	@echo "The slides are part of the site: open $(BUILT)/slides/"
 
 live: CHAPTER ?= 01
 live: $(INSTALLED)
 	$(COURSE) plain _build/live
 	MATPLOTLIBRC=notebooks $(BIN)/jupyter lab --config book/lab/config.py \
-	  --LabApp.default_url=/rise/_build/live/$(or $(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb))),$(error CHAPTER is $(CHAPTER): it can be 01 to 06))
+	  --LabApp.default_url=/rise/_build/live/$(or $(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb))),$(error CHAPTER is $(CHAPTER): it can be the number of a chapter, such as 02))
 
 student: $(INSTALLED)
 	$(COURSE) student _build/student

@@ -194,8 +194,8 @@ def reads_first(node: ast.stmt) -> set[str]:
     """Return the names that a statement reads and has not bound itself."""
     if not isinstance(node, ast.For | ast.If | ast.With):
         return reads(node)
-    head: ast.stmt = copy(node)
-    head.body, head.orelse = [ast.Pass()], []
+    head = copy(node)
+    vars(head).update(body=[ast.Pass()], orelse=[])
     inside = before(node.body, set()) - binds(head)
     return reads(head) | inside | before(getattr(node, "orelse", []), set())
 

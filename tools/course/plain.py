@@ -170,11 +170,11 @@ def plain_notebook(
         address: where the site and the repository are; those of `_config.yml` by default
         last: whether solutions come last, and not each behind its exercise
     """
-    notebook = notebook or nbformat.read(path, as_version=4)
+    copy: NotebookNode = notebook or nbformat.read(path, as_version=4)
     address = address or read()
-    cited = references("\n".join(cell.source for cell in notebook.cells))
+    cited = references("\n".join(cell.source for cell in copy.cells))
     cells = []
-    for cell in solutions_last(notebook.cells) if last else notebook.cells:
+    for cell in solutions_last(copy.cells) if last else copy.cells:
         if cell.cell_type == "code":
             cells += plain_code(cell)
             continue
@@ -187,9 +187,9 @@ def plain_notebook(
     if cited:
         text = f"## References\n\n{cited}"
         cells.append(new_markdown_cell(text, id="references", metadata=NO_SLIDE))
-    notebook.cells = cells
-    notebook.metadata["course"] = {"chapter": path.stem}
-    return notebook
+    copy.cells = cells
+    copy.metadata["course"] = {"chapter": path.stem}
+    return copy
 
 
 def all_copies() -> dict[str, str]:

@@ -30,6 +30,7 @@ MOST_LEADS = 3  # first sentences on a slide
 SHORT = 60  # characters: a shorter sentence does not stand alone
 ROOM = 590  # pixels of a slide's height for code and what it printed
 LINE = 44  # pixels of a line of text
+ITEM = r"(?:- |\d+\. )"  # of a list
 SENTENCE = re.compile(r"^.*?[.?!](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
 TEMPLATE = """\
 <!DOCTYPE html>
@@ -80,16 +81,10 @@ def site_link(match: re.Match) -> str:
 
 def lead(paragraph: str) -> str:
     """Return the first sentence of a paragraph, or of each item of a list."""
-    if re.match(r"(?:- |\d+\. )", paragraph):
-        items = re.split(r"\n(?=- |\d+\. )", paragraph)
-        return "\n".join(lead_of_item(item) for item in items)
-    return first_sentence(paragraph)
-
-
-def lead_of_item(item: str) -> str:
-    """Return an item of a list up to the end of its first sentence."""
-    mark, text = re.match(r"(- |\d+\. )(.*)", item, re.S).groups()
-    return mark + first_sentence(text)
+    if not re.match(ITEM, paragraph):
+        return first_sentence(paragraph)
+    items = [item.split(" ", 1) for item in re.split(rf"\n(?={ITEM})", paragraph)]
+    return "\n".join(f"{mark} {first_sentence(text)}" for mark, text in items)
 
 
 def first_sentence(text: str) -> str:
@@ -277,7 +272,7 @@ def deck(path: Path, number: int) -> str:
         if cell.metadata.get("slideshow", {}).get("slide_type") == "skip":
             continue
         slides.markdown(cell.source) if cell.cell_type == "markdown" else slides.code(cell)
-    title = re.search(r"^# (.+)$", notebook.cells[0].source, re.M)[1]
+    title = notebook.cells[0].source.split("\n")[0].removeprefix("# ")
     style = HtmlFormatter(style="friendly").get_style_defs("pre.code")
     return TEMPLATE.format(title=escape(title), pygments=style, slides=slides.html())
 
