@@ -12,7 +12,7 @@ import nbformat
 import psutil
 import pytest
 import tiny_chapter
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from tiny_chapter import CHECKED, RIGHT, TITLES
 
 from tools.course import check, exercises, hand_ins, kernels, student
@@ -93,80 +93,63 @@ def test_a_copy_as_it_is_has_no_answer_and_starts_no_kernel(hand_in, checked, mo
 
 
 HIDES = "class A:\n    def __sub__(self, x): {}\ntotal = A()"
-# What students answer, and what becomes of it: "passed" where nothing is said.
+OWN_CHECK = CHECKED["ex-tiny-1"].replace("total = None", "total = 5").replace("assert", "#")
+# By student: an answer in place of a right one, what becomes of it, and what is said of it.
 ANSWERS = {
-    "right": ({}, {}),
-    "uses other answers": ({3: "first, second = total - 5, double(1)"}, {}),
-    "wrong": (
-        {1: "print('right', 'passed')\ntotal = 5", 3: "first, second = 'six', 2"},
-        {1: ("failed", "add them"), 3: ("failed", "not these")},
-    ),
-    "of another type": (
-        {1: "total = 'six'", 2: "double = 2", 3: "first = 1 / 0"},
-        {1: ("failed", "TypeError"), 2: ("failed", "TypeError"), 3: ("error", "ZeroDivision")},
-    ),
-    "cheats": (
-        {
-            1: CHECKED["ex-tiny-1"].replace("total = None", "total = 5").replace("assert", "#"),
-            2: "exec = compile = lambda *x: None\ndef double(number): return 7",
-            3: "numbers = [1, 2, 2]\nimport builtins\nbuiltins.AssertionError = KeyError\n"
-            "first, second = 2, 2",
-        },
-        {1: ("failed", "add them"), 2: ("failed", "does not hold"), 3: ("failed", "not these")},
-    ),
-    "patches": (
-        {1: "import builtins\nbuiltins.abs = lambda number: 0\ntotal = 5"},
-        {1: ("failed", "add them")},
-    ),
-    "is no program": (
-        {1: "total = (", 2: "double = " + "(" * 5000 + ")" * 5000, 3: "f = 1  #" + "x" * 30_000},
-        {1: ("error", "SyntaxError"), 2: ("error", "SyntaxError"), 3: ("error", "longer than")},
-    ),
-    "is magic, asks, and looks around": (
-        {
-            1: "%%time\nimport os, shutil\nshutil.rmtree(os.getcwd())\ntotal = 6",
-            2: "import os\nsafe = not any('TOKEN' in name for name in os.environ)\n"
-            "def double(number): return 2 * number if safe else 0",
-            3: "first, second = input()",
-        },
-        {3: ("error", "StdinNotImplementedError")},
-    ),
-    "shows much": (
-        {
-            1: "from IPython.display import display\ndisplay('x' * 9_999_999)\ntotal = 5",
-            3: HIDES.format("raise SystemExit") + "\nfirst = second = 1",
-        },
-        {1: ("failed", ""), 3: ("failed", "not these")},
-    ),
-    "leaves": (
-        {1: "import os\nos._exit(0)", 2: "import builtins\nbuiltins.exec = print"},
-        {1: ("crashed", "died"), 2: ("crashed", "no result")},
-    ),
-    "leaves in the check": (
-        {1: HIDES.format("__import__('os')._exit(0)"), 2: HIDES.format("raise SystemExit")},
-        {1: ("crashed", ""), 2: ("error", "not there: double")},
-    ),
-    "breaks what it has bound": (
-        {2: "factor = 2\nimport os\nos._exit(0)", 3: "first, second = 1, factor"},
-        {2: ("crashed", "died"), 3: ("error", "'factor' is not defined")},
-    ),
+    "right": [],
+    "uses answers": [(3, "first, second = total - 5, double(1)", "passed", "")],
+    "wrong": [
+        (1, "print('right', 'passed')\ntotal = 5", "failed", "add them"),
+        (2, "double = 2", "failed", "TypeError"),
+        (3, "first = 1 / 0", "error", "ZeroDivisionError: division by zero"),
+    ],
+    "cheats": [
+        (1, OWN_CHECK, "failed", "add them"),
+        (2, "exec = compile = print\ndef double(n): return 7", "failed", "does not hold"),
+        (3, "numbers = [1, 2, 2]\nfirst, second = 2, 2", "failed", "not these"),
+    ],
+    "patches": [
+        (1, "import builtins\nbuiltins.abs = lambda n: 0\ntotal = 5", "failed", "add them"),
+        (2, HIDES.format("raise SystemExit") + "\ndouble = total", "failed", "TypeError"),
+        (3, "builtins.AssertionError = KeyError\nfirst, second = 2, 2", "failed", "not these"),
+    ],
+    "is no program": [
+        (1, "total = (", "error", "SyntaxError"),
+        (2, "double = " + "(" * 5000 + ")" * 5000, "error", "SyntaxError"),
+        (3, "first, second = 1, 2  #" + "x" * 30_000, "error", "longer than"),
+    ],
+    "looks around": [
+        (1, "%%time\nimport os, shutil\nshutil.rmtree(os.getcwd())\ntotal = 6", "passed", ""),
+        (2, "assert not [1 for name in os.environ if 'TOKEN' in name]\n"
+         "def double(n): return 2 * n", "passed", ""),
+        (3, "first, second = input()", "error", "StdinNotImplementedError"),
+    ],
+    "shows much": [(1, "display('x' * 9_999_999)\ntotal = 5", "failed", "")],
+    "leaves": [
+        (1, "import os\nos._exit(0)", "crashed", "died"),
+        (2, "import builtins\nbuiltins.exec = print", "crashed", "no result"),
+    ],
+    "leaves in the check": [
+        (1, HIDES.format("__import__('os')._exit(0)"), "crashed", ""),
+        (2, "double = factor = 2\nimport os\nos._exit(0)", "crashed", "died"),
+        (3, "first, second = 1, factor", "error", "'factor' is not defined"),
+    ],
 }  # fmt: skip
 
 
 def test_whatever_an_answer_does_the_others_are_checked(hand_in, checked, monkeypatch, capsys):
     monkeypatch.setenv("A_TOKEN", "secret")
     written = {}
-    for name, (answers, _) in ANSWERS.items():
-        answers = {f"ex-tiny-{number}": answer for number, answer in answers.items()}
-        path = hand_in(RIGHT | answers, f"{name}/07_tiny.ipynb")
+    for name, answers in ANSWERS.items():
+        code = {f"ex-tiny-{number}": answer for number, answer, _, _ in answers}
+        path = hand_in(RIGHT | code, f"{name}/07_tiny.ipynb")
         written[path] = path.read_bytes()
     rows = checked()
-    for name, (_, expected) in ANSWERS.items():
-        expected = {f"ex-tiny-{number}": became for number, became in expected.items()}
-        became = {label: result for label, (result, _) in expected.items()}
+    for name, answers in ANSWERS.items():
+        became = {f"ex-tiny-{number}": result for number, _, result, _ in answers}
         assert results(rows, name) == ALL_PASS | became, [r for r in rows if r["student"] == name]
-        for label, (_, said) in expected.items():
-            assert said in note(rows, label, name), (name, label)
+        for number, answer, _, said in answers:
+            assert said in note(rows, f"ex-tiny-{number}", name), answer
     assert {path: path.read_bytes() for path in written} == written
     assert "  3 of  3 passed" in capsys.readouterr().out
 
@@ -226,15 +209,16 @@ def without(*ids):
     return lambda cells: [cell for cell in cells if cell.id not in ids]
 
 
-def without_ids(*gone, keep=()):
-    def change(cells):
-        cells = [cell for cell in cells if not keep or "exercise" in cell.metadata]
-        for cell in cells:
-            del cell["id"]
-            cell.metadata = {key: cell.metadata[key] for key in keep if key in cell.metadata}
-        return cells
-
-    return change
+def anonymous(kept=(), change=str):
+    """Take ids and metadata away, but for the `kept`, and change all texts."""
+    return lambda cells: [
+        {
+            "cell_type": cell.cell_type,
+            "source": change(cell.source),
+            "metadata": {key: cell.metadata[key] for key in kept if key in cell.metadata},
+        }
+        for cell in cells
+    ]
 
 
 def in_two_cells(cells):
@@ -247,24 +231,26 @@ def in_two_cells(cells):
 
 def with_solutions(cells):
     """Give what the site has for Colab, with the solutions after all exercises."""
-    more = "### Solution: The sum?", "## Solutions"
-    return cells + [nbformat.v4.new_markdown_cell(text) for text in more] + [new_code_cell("no")]
+    return [*cells, new_markdown_cell("### Solution: The sum?"), new_code_cell("no")]
+
+
+def of_windows(text):
+    return text.replace("\n", "\r\n")
 
 
 TWICE = ["def twice(number):\n    return 2 * number", "double = twice"]
-CHANGES = {
+CHANGES = {  # and what code the answers are then, where it is not the right one
     "no answer": (without("cell-2"), {"ex-tiny-3": []}),
     "no text": (without("text-1"), {}),
     "no lesson": (without("cell-00", "cell-01", "cell-02", "cell-03"), {}),
     "no order": (lambda cells: cells[::-1], {}),
-    "only answers, no ids": (without_ids(keep=["exercise"]), {}),
-    "no ids, no metadata": (without_ids(), {}),
+    "no ids, no texts": (lambda cells: anonymous(["exercise"])([c for c in cells if c.metadata]), {}),
+    "no ids, no metadata": (anonymous(), {}),
     "an answer in two cells": (in_two_cells, {"ex-tiny-2": TWICE}),
     "with solutions": (with_solutions, {}),
-    "after Windows": (lambda cells: [
-        cell | {"source": cell.source.replace("\n", "\r\n"), "id": "x", "metadata": {}}
-        for cell in cells
-    ], {label: [code.replace("\n", "\r\n")] for label, code in RIGHT.items()}),
+    "of Windows": (
+        anonymous(change=of_windows), {label: [of_windows(code)] for label, code in RIGHT.items()}
+    ),
 }  # fmt: skip
 
 

@@ -7,9 +7,7 @@ The cells in which a student answers keep the ids that they have in the book, an
 gets an empty one: that is how `check` finds the answers.
 """
 
-import io
 import sys
-import zipfile
 from pathlib import Path
 
 import nbformat
@@ -18,7 +16,7 @@ from nbformat.v4 import new_markdown_cell
 
 from helpers.runtime import atomic_write
 from tools.course import myst
-from tools.course.archives import add
+from tools.course.archives import pack_chapters
 from tools.course.chapters import chapters
 from tools.course.exercises import PROMPT, read_chapter
 from tools.course.plain import plain_notebook
@@ -76,21 +74,13 @@ def key_copy(path: Path) -> NotebookNode:
     return plain_notebook(path, last=False)
 
 
-def write_copies(out: Path, name: str, notebooks: dict[str, str]) -> None:
-    """Write notebooks into a folder of `out`, and into a zip beside it."""
-    zipped = io.BytesIO()
-    with zipfile.ZipFile(zipped, "w") as archive:
-        for file, text in notebooks.items():
-            write(out / name / file, text.encode())
-            add(archive, f"{name}/{file}", text.encode())
-    write(out / f"{name}.zip", zipped.getvalue())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as aside:
-        aside.write_bytes(data)
+def write_copies(folder: Path, notebooks: dict[str, str]) -> None:
+    """Write notebooks, by the names of their files, into a folder, and into a zip beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in notebooks.items():
+        with atomic_write(folder / name) as aside:
+            aside.write_text(text, "utf8")
+    pack_chapters(folder.with_suffix(".zip"), notebooks)
 
 
 def main(out: Path) -> int:
@@ -101,10 +91,11 @@ def main(out: Path) -> int:
         print(f"{out} has files that are not of this: name another folder", file=sys.stderr)
         return 1
     try:
-        write(out / README, ABOUT.encode())
+        out.mkdir(parents=True, exist_ok=True)
+        (out / README).write_text(ABOUT, "utf8")
         for name, make in makers.items():
             copies = {path.name: nbformat.writes(make(path)) for path in chapters()}
-            write_copies(out, name, copies)
+            write_copies(out / name, copies)
     except OSError as error:
         print(f"The copies are not all written: {error}", file=sys.stderr)
         return 1
