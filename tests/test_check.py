@@ -221,6 +221,10 @@ def anonymous(kept=(), change=str):
     ]
 
 
+def without_texts(cells):
+    return [cell for cell in cells if "exercise" in cell.metadata]
+
+
 def in_two_cells(cells):
     place = next(i for i, cell in enumerate(cells) if cell.id == "text-1")
     cells.insert(place + 1, new_code_cell(RIGHT["ex-tiny-2"].replace("double", "twice")))
@@ -244,7 +248,7 @@ CHANGES = {  # and what code the answers are then, where it is not the right one
     "no text": (without("text-1"), {}),
     "no lesson": (without("cell-00", "cell-01", "cell-02", "cell-03"), {}),
     "no order": (lambda cells: cells[::-1], {}),
-    "no ids, no texts": (lambda cells: anonymous(["exercise"])([c for c in cells if c.metadata]), {}),
+    "no ids, no texts": (lambda cells: anonymous(["exercise"])(without_texts(cells)), {}),
     "no ids, no metadata": (anonymous(), {}),
     "an answer in two cells": (in_two_cells, {"ex-tiny-2": TWICE}),
     "with solutions": (with_solutions, {}),
