@@ -1,5 +1,6 @@
 """The chapters, in the order of `_toc.yml`, which is the one list of them."""
 
+import json
 from pathlib import Path
 
 import yaml
@@ -16,3 +17,9 @@ def pages() -> list[str]:
 def chapters() -> list[Path]:
     """Return the notebooks of the book: chapter 1 comes first."""
     return [ROOT / f"{page}.ipynb" for page in pages() if page.startswith("notebooks/")]
+
+
+def title(path: Path) -> str:
+    """Return the title of a chapter, which is the first line of its notebook."""
+    first = json.loads(path.read_text("utf8"))["cells"][0]
+    return "".join(first["source"]).split("\n")[0].removeprefix("# ")

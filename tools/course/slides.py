@@ -22,7 +22,7 @@ from pygments.lexers import PythonLexer
 
 from tools.course import guide
 from tools.course.address import ROOT
-from tools.course.chapters import chapters
+from tools.course.chapters import chapters, title
 from tools.course.myst import Directive, parse
 from tools.course.plain import LINK
 
@@ -272,9 +272,8 @@ def deck(path: Path, number: int) -> str:
         if cell.metadata.get("slideshow", {}).get("slide_type") == "skip":
             continue
         slides.markdown(cell.source) if cell.cell_type == "markdown" else slides.code(cell)
-    title = notebook.cells[0].source.split("\n")[0].removeprefix("# ")
     style = HtmlFormatter(style="friendly").get_style_defs("pre.code")
-    return TEMPLATE.format(title=escape(title), pygments=style, slides=slides.html())
+    return TEMPLATE.format(title=escape(title(path)), pygments=style, slides=slides.html())
 
 
 def main(out: Path) -> int:
