@@ -116,7 +116,7 @@ pdf: book
 	$(COURSE) pdf $(BUILT) _build/$(PDF)
 
 slides: book
-	@echo "The slides are part of the site: open $(BUILT)/slides/$(notdir $(basename $(firstword $(CHAPTERS)))).html"
+	@echo "The slides are part of the site: open $(BUILT)/slides/"
 
 live: $(INSTALLED)
 	$(if $(CHOSEN),,$(error CHAPTER is $(CHAPTER): no notebook begins so))

@@ -34,13 +34,6 @@ def course_files() -> list[Path]:
     return sorted(path for path in found if (ROOT / path).is_file())
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file as a whole, and its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as aside:
-        aside.write_bytes(data)
-
-
 def add(archive: zipfile.ZipFile, name: str, data: bytes, executable: bool = False) -> None:
     """Add a file to an archive, without the time of day."""
     info = zipfile.ZipInfo(name, DAY)

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import sync_playwright
 
 from tools.course.address import ROOT
+from tools.course.chapters import chapters
 from tools.course.pdf import find_browser
 
 FIGURES = ROOT / "book" / "figures"
@@ -21,7 +22,7 @@ FIGURES = ROOT / "book" / "figures"
 
 def in_chapters() -> list[Path]:
     """Return the diagrams that the chapters show."""
-    text = "".join(path.read_text("utf8") for path in (ROOT / "notebooks").glob("*.ipynb"))
+    text = "".join(path.read_text("utf8") for path in chapters())
     return [FIGURES / name for name in sorted(set(re.findall(r"figures/([\w-]+\.svg)", text)))]
 
 
