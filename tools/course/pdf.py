@@ -25,17 +25,19 @@ BROWSERS = (
     r"C:\Program Files\Google\Chrome\Application\chrome.exe",
 )  # fmt: skip
 PRINTED = "print.html"
+NOTE = '<p class="moved">Its solution is at the end of the book.</p>'
 HOME = "book/welcome.html"
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en" data-theme="light"><head><meta charset="utf-8">
 <title>Transfer Learning, hands on</title>{styles}
 <link rel="stylesheet" href="_static/print.css"></head>
-<body><header class="cover">{cover}</header>
+<body><header class="cover">{face}<h1>Transfer Learning,<br>hands on</h1>
+<p>{promise}</p><p class="made">{made}</p></header>
 <nav class="contents"><h1>Contents</h1><ol>{contents}</ol></nav>
-<main class="bd-content">{pages}</main></body></html>
+<main class="bd-content">{pages}
+<article class="bd-article" id="solutions"><h1>Solutions</h1>{solutions}</article>
+</main></body></html>
 """
-COVER = '{face}<h1>Transfer Learning,<br>hands on</h1><p>{promise}</p><p class="made">{made}</p>'
-SOLUTIONS = '<article class="bd-article" id="solutions"><h1>Solutions</h1>{}</article>'
 
 
 def read(site: Path, path: str) -> BeautifulSoup:
@@ -94,9 +96,7 @@ def take_solutions(article: Tag) -> str:
     """Take the solutions out of a page, each under a heading, with a note where it stood."""
     found = article.select("div.solution")
     for solution in found:
-        note = BeautifulSoup('<p class="moved">Its solution is at the end of the book.</p>',
-                             "html.parser")  # fmt: skip
-        solution.replace_with(note)
+        solution.replace_with(BeautifulSoup(NOTE, "html.parser"))
         for title in solution.select(".admonition-title")[:1]:
             title.name = "h3"
     return "".join(map(str, found))
@@ -104,27 +104,24 @@ def take_solutions(article: Tag) -> str:
 
 def compose(site: Path, numbers: dict[str, int]) -> str:
     """Return all pages as one, with the numbers of the PDF's pages in the table of contents."""
-    entries, articles, solutions, part_before = [], [], "", ""
+    contents, pages, solutions, part_before = "", "", "", ""
     for part, path, title in listed_pages(site):
         article = article_of(site, path)
         if found := take_solutions(article):
             solutions += f"<h2>{title}</h2>{found}"
         if part != part_before:
             part_before = part
-            entries.append(f'<li class="part">{part}</li>')
-        entries.append(entry(title, anchor(path), numbers))
-        articles.append(str(article))
-    entries.append(entry("Solutions", "solutions", numbers))
-    articles.append(SOLUTIONS.format(solutions))
+            contents += f'<li class="part">{part}</li>'
+        contents += entry(title, anchor(path), numbers)
+        pages += str(article)
+    contents += entry("Solutions", "solutions", numbers)
     home = read(site, HOME)
     face, promise, made = (home.select(name)[0] for name in ("img.face", ".promise", ".made"))
     sheets = [tag for tag in home.select("link[rel=stylesheet]") if "icons" not in tag["href"]]
     return TEMPLATE.format(
-        styles="".join(map(str, sheets)),
-        cover=COVER.format(face=face, promise=promise.get_text(), made=made.get_text()),
-        contents="".join(entries),
-        pages="".join(articles),
-    )
+        styles="".join(map(str, sheets)), face=face, promise=promise.get_text(),
+        made=made.get_text(), contents=contents, pages=pages, solutions=solutions,
+    )  # fmt: skip
 
 
 def entry(title: str, place: str, numbers: dict[str, int]) -> str:

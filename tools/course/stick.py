@@ -72,9 +72,7 @@ def gather(out: Path, platform: str, python: str, site: Path, photographs: Path)
     names = ["site", "wheels", COURSE, *(path.name for path in ON_STICK.iterdir())]
     there = [name for name in names if (out / name).exists()]
     if there and not (out / SUMS).exists():
-        raise ValueError(
-            f"{out} has a {there[0]} that is not of a stick: name another folder, OUT="
-        )
+        raise ValueError(f"{out} has a {there[0]} that is not of a stick: choose another, OUT=")
     out.mkdir(parents=True, exist_ok=True)
     (out / SUMS).write_text("")
     for path in ON_STICK.iterdir():
@@ -107,9 +105,7 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
             with atomic_write(copy) as aside:
                 shutil.copyfile(original, aside)
         elif not copy.is_file():
-            missing.append(
-                f"Not here: {known.archive}. The course works without; make data has it."
-            )
+            missing.append(f"Not here: {known.archive}, without which the course works, too.")
     return missing
 
 
