@@ -5,17 +5,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
+INSTALLED_DEV := $(VENV)/installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install book site pdf slides live student check stick test test-slow pictures-check bench lab data serve-data links lock clean
+.PHONY: help install book site pdf slides live student check stick test test-slow test-provenance \
+  pictures-check bench lab data serve-data links lock clean
 
 help:
 	@echo "make book              build the site into _build/html"
 	@echo "make book EDITION=photos   the same, from notebooks run on the photographs"
 	@echo "make book TORCH=cpu    the same, installing PyTorch without CUDA: 3 GB less on Linux"
 	@echo "make install           only make the environment, which the others do where it is missing"
-	@echo "make test              run the tests and every notebook"
+	@echo "make test              run the tests and every notebook; installs what only they need"
 	@echo "make test-slow         kill, damage and repeat what must survive it (long)"
+	@echo "make test-provenance   test what made the embedded pictures and networks (long)"
 	@echo "make bench             time the book beside other ways (hours)"
 	@echo "make site              the site with its archives, slides and PDF, in _build/site"
 	@echo "make pdf               the book as one PDF (needs Chromium or Google Chrome)"
@@ -29,7 +32,7 @@ help:
 	@echo "make data              bring the photographs (FROM=folder or address: take them from there)"
 	@echo "make serve-data        serve them to the others in the room (FROM=folder: those in there)"
 	@echo "make links             follow every link of the book to other sites"
-	@echo "make lock              list the versions to install anew, after a change of requirements.txt"
+	@echo "make lock              list the versions to install anew, after a change of requirements*.txt"
 	@echo "make clean             remove what was built"
 
 # TORCH=cpu leaves out what PyTorch brings for graphics cards of NVIDIA, on Linux. The first call
@@ -52,9 +55,7 @@ $(PYTHON) -m venv _build/uv
 $(UV_BIN)/python -m pip install --quiet --disable-pip-version-check uv
 endef
 
-define INSTALL_
-$(PIP) -r requirements.lock
-endef
+INSTALL_ = $(PIP) -r requirements.lock
 
 # The builds without CUDA lie where only uv looks, and their hashes are not those of the lock. What
 # needs them (timm) comes with them: pip would bring the others for it.
@@ -78,6 +79,11 @@ $(INSTALLED): requirements.lock pyproject.toml $(if $(TORCH),| _build/without-to
 	$(PIP) --no-deps -e .
 	@echo $(TORCH) > $@
 
+# What only tests and measures. Nothing of it needs PyTorch, so that it is the same without CUDA.
+$(INSTALLED_DEV): requirements-dev.lock $(INSTALLED)
+	$(PIP) -r requirements-dev.lock
+	@touch $@
+
 install: $(INSTALLED)
 
 # What the notebooks hold, or, with EDITION=photos, what they give on the photographs that are there.
@@ -92,6 +98,8 @@ export OMP_WAIT_POLICY ?= passive
 book: export OMP_NUM_THREADS ?= 2
 book test: export TRANSFER_LEARNING_CACHE ?= $(CURDIR)/_build/features
 
+CHAPTERS := $(sort $(wildcard notebooks/*.ipynb))
+CHOSEN = $(firstword $(filter notebooks/$(CHAPTER)%,$(CHAPTERS)))
 COURSE := $(BIN)/python -m tools.course
 BUILT := $(if $(filter photos,$(EDITION)),_build/photos/_build/html,_build/html)
 PDF := transfer-learning-hands-on.pdf
@@ -108,13 +116,13 @@ pdf: book
 	$(COURSE) pdf $(BUILT) _build/$(PDF)
 
 slides: book
-	@echo "The slides are part of the site: open $(BUILT)/slides/01_theory.html"
+	@echo "The slides are part of the site: open $(BUILT)/slides/"
 
-live: CHAPTER ?= 01
 live: $(INSTALLED)
+	$(if $(CHOSEN),,$(error CHAPTER is $(CHAPTER): no notebook begins so))
 	$(COURSE) plain _build/live
 	MATPLOTLIBRC=notebooks $(BIN)/jupyter lab --config book/lab/config.py \
-	  --LabApp.default_url=/rise/_build/live/$(or $(notdir $(firstword $(wildcard notebooks/$(CHAPTER)*.ipynb))),$(error CHAPTER is $(CHAPTER): it can be 01 to 06))
+	  --LabApp.default_url=/rise/_build/live/$(notdir $(CHOSEN))
 
 student: $(INSTALLED)
 	$(COURSE) student _build/student
@@ -126,24 +134,25 @@ check: $(INSTALLED)
 # For several systems: once for each. What is interrupted goes on. It takes the site of `make site`.
 stick: $(INSTALLED)
 	$(if $(PLATFORM),,$(error make stick PLATFORM=linux: or linux-cpu, macos, windows))
-	$(COURSE) stick "$(or $(OUT),_build/stick)" --platform $(PLATFORM) \
+	$(GET_UV)
+	PATH="$(CURDIR)/$(UV_BIN):$$PATH" $(COURSE) stick "$(or $(OUT),_build/stick)" --platform $(PLATFORM) \
 	  $(if $(PYTHON_THERE),--python $(PYTHON_THERE)) $(if $(FROM),--photographs "$(FROM)") \
 	  $(if $(MANIFEST),--manifest)
 
 # Two files at a time, a thread each: on two cores that is faster than one file with two threads.
 BY_TWO := -n 2 --dist loadfile
-LAST_FIRST = $(shell ls -r notebooks/*.ipynb)  # the later chapters take longest
+LAST_FIRST = $(shell ls -r $(CHAPTERS))  # the later chapters take longest
 
-test: $(INSTALLED)
+test: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO)
-	EDITION=rendered OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) --no-loadscope-reorder \
-	  --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider $(LAST_FIRST)
+	EDITION=rendered TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) \
+	  --no-loadscope-reorder --nbval-lax -p no:cacheprovider $(LAST_FIRST)
 
-test-slow: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tests/slow
+test-slow test-provenance: $(INSTALLED_DEV)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tests/$(@:test-%=%)
 
 # Render every n-th embedded picture again and compare: about 4 seconds each on one processor.
 pictures-check: EVERY ?= 20
@@ -160,7 +169,7 @@ $(PEERS)/installed:
 	  "platformdirs>=4" "tqdm>=4.66"
 	@touch $@
 
-bench: $(INSTALLED) $(PEERS)/installed
+bench: $(INSTALLED_DEV) $(PEERS)/installed
 	$(BIN)/python -m tools.bench.run $(BENCH)
 
 lab: $(INSTALLED)
@@ -176,13 +185,15 @@ links: $(INSTALLED)
 	$(BIN)/jupyter-book build . --path-output _build/links --all --quiet --builder linkcheck
 
 # One version of each package, with its hashes, for every system and Python. Versions that stand in
-# the lock stay while they fit: delete it first to have the newest of all.
+# the locks stay while they fit: delete both first to have the newest of all.
+LOCK = $(UV_BIN)/uv pip compile --quiet --universal --python-version 3.11.4 --fork-strategy fewest \
+  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+  --no-emit-package transfer-learning-hands-on --custom-compile-command "make lock"
+
 lock:
 	$(GET_UV)
-	$(UV_BIN)/uv pip compile requirements.txt --quiet \
-	  --universal --python-version 3.11.4 --fork-strategy fewest --generate-hashes --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --no-emit-package transfer-learning-hands-on \
-	  --custom-compile-command "make lock" --output-file requirements.lock
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf _build .hypothesis .pytest_cache .ruff_cache

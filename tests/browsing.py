@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from tools.course.pdf import launch
+from tools.course.pdf import find_browser
 
 WAIT = 120_000  # milliseconds, on a host that has other things to do
 expect.set_options(timeout=WAIT)
@@ -21,7 +21,7 @@ def browser():
     """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
     with sync_playwright() as playwright:
         try:
-            browser = launch(playwright, timeout=WAIT)
+            browser = playwright.chromium.launch(executable_path=find_browser(), timeout=WAIT)
         except SystemExit as missing:
             stop = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
             stop(str(missing))

@@ -10,11 +10,12 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-import yaml
 from filelock import FileLock
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
+from tools.course.chapters import pages
 
 matplotlib.use("Agg")
 
@@ -24,8 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 def chapters():
     """Every page of the book, as the table of contents names it."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+    return pages()
 
 
 @pytest.fixture(scope="session")

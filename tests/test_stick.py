@@ -1,6 +1,7 @@
 """The stick: what is gathered, what refuses to install, and that it installs with no network."""
 
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -11,13 +12,13 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import stand_ins
-from packaging.requirements import Requirement
 
+from helpers.assets import sha256_of
 from tools.course import archives, stick, wheels
-from tools.photographs import serve
 
 ROOT = Path(__file__).parent.parent
 ON_STICK = ROOT / "tools" / "course" / "on_stick"
@@ -32,70 +33,81 @@ def load_installer():
 
 
 install = load_installer()
-HERE = next(iter(install.SYSTEMS.get(sys.platform, [[""]])[0]))
+HERE = install.SYSTEMS.get((sys.platform, install.platform.machine()), [""])[0]
 needs_sh = pytest.mark.skipif(
-    sys.platform == "win32" or install.platform.machine() != install.SYSTEMS[sys.platform][1],
+    sys.platform == "win32" or not HERE,
     reason="needs sh, and a machine that PyTorch is built for",
 )
 
-# A build backend of its own, so that nothing need be downloaded to build the course.
-BACKEND = """
-import base64, hashlib, os, zipfile
+
+def make_wheel(path, name="small", files=()):
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for inside, text in {
+            f"{name}.py": "",
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/RECORD": "",
+            **dict(files),
+        }.items():
+            wheel.writestr(inside, text)
+
+
+# A course with a build backend of its own, so that nothing need be downloaded to build it.
+BACKEND = f"""import os, zipfile
+{inspect.getsource(make_wheel)}
 def build_editable(folder, settings=None, metadata=None):
-    name = "course-1-py3-none-any.whl"
-    files = {"course.pth": os.getcwd(),
-             "course-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: course\\nVersion: 1\\n",
-             "course-1.dist-info/WHEEL":
-                 "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-             "course-1.dist-info/RECORD": ""}
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
-        for path, text in files.items():
-            wheel.writestr(path, text)
+    name = "course-1.0-py3-none-any.whl"
+    make_wheel(os.path.join(folder, name), "course", {{"course.pth": os.getcwd()}})
     return name
 """
 COURSE = {
     "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
-                      'backend-path = ["."]\n[project]\nname = "course"\nversion = "1"\n',
+                      'backend-path = ["."]\n[project]\nname = "course"\nversion = "1.0"\n',
     "backend.py": BACKEND,
     "requirements.lock": "small==1.0\n",
     "taught.py": "",
+    "tools/__init__.py": "",
+    "tools/photographs.py": "import sys; print(sys.argv[1:])",
 }  # fmt: skip
 
 
-def make_wheel(path: Path) -> None:
-    name, version = path.name.split("-")[:2]
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", "")
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
+def write_zip(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
 
 
-def write_sums(folder: Path, more: str = "") -> None:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{wheels.sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
-    (folder / install.SUMS).write_text("".join(lines) + more, "utf8")
+def write(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf8")
+
+
+def files_in(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*") if path.is_file()
+    }  # fmt: skip
+
+
+def write_sums(folder):
+    names = sorted(files_in(folder).keys() - {install.SUMS})
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
+    write(folder / install.SUMS, "".join(lines))
 
 
 @pytest.fixture
 def small(tmp_path):
-    """A stick with a course of four files and a package of one."""
+    """A stick with a course of six files, a package of one, and an archive of photographs."""
     folder = tmp_path / "Stick für alle"
-    packages = folder / "wheels" / f"{HERE}-{PYTHON}"
-    packages.mkdir(parents=True)
-    make_wheel(packages / "small-1.0+cpu-py3-none-any.whl")
-    digest = wheels.sha256_of(packages / "small-1.0+cpu-py3-none-any.whl")
-    (packages / "requirements.txt").write_text(f"small==1.0 --hash=sha256:{digest}\n", "utf8")
-    with zipfile.ZipFile(folder / install.COURSE, "w") as archive:
-        for name, text in COURSE.items():
-            archive.writestr(f"course/{name}", text)
-    for name in ("install.py", "install.sh", "install.bat"):
-        shutil.copy(ON_STICK / name, folder)
+    wheel = folder / "wheels" / f"{HERE}-{PYTHON}" / "small-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    make_wheel(wheel)
+    write(wheel.with_name("requirements.txt"), f"small==1.0 --hash=sha256:{sha256_of(wheel)}\n")
+    write_zip(folder / install.COURSE, {f"course/{name}": text for name, text in COURSE.items()})
+    write(folder / install.ARCHIVES[0])
+    for path in ON_STICK.iterdir():
+        shutil.copy(path, folder)
     write_sums(folder)
     return folder
 
@@ -103,12 +115,10 @@ def small(tmp_path):
 def without_network():
     """Return what runs a command where there is no network, if this system can."""
     command = ["unshare", "--map-root-user", "--net"]
-    if (
-        shutil.which("unshare")
-        and not subprocess.run([*command, "true"], stderr=subprocess.DEVNULL).returncode
-    ):
-        return command
-    return []
+    if not shutil.which("unshare"):
+        return []
+    tried = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL)
+    return command if tried.returncode == 0 else []
 
 
 def run(folder, *arguments, python=sys.executable, cwd=None, prefix=()):
@@ -120,195 +130,201 @@ def run(folder, *arguments, python=sys.executable, cwd=None, prefix=()):
 
 
 @needs_sh
-def test_it_installs_from_an_odd_path_to_an_odd_path_with_no_network(small, tmp_path):
+def test_it_installs_with_no_network_goes_on_after_a_break_and_then_leaves_the_folder_alone(
+    small, tmp_path
+):
     target = tmp_path / "my course, größer" / "here"
+    stamp = target / ".venv" / "installed"
+    wheel = next(small.rglob("*.whl"))
+    good = wheel.read_bytes()
+    write_zip(wheel, {"nothing": ""})  # the list has its hash: only pip finds the fault
+    write_sums(small)
+    stopped = run(small, target, prefix=without_network())
+    assert stopped.returncode == 1 and "Call this again" in stopped.stderr
+    assert (target / install.UNFINISHED).exists() and not stamp.exists()
+    write(target / "mine.txt", "mine")
+    wheel.write_bytes(good)
+    write_sums(small)
+
     done = run(small, target, prefix=without_network())
     assert done.returncode == 0, done.stderr
-    assert str(target) in done.stdout
+    assert "Going on" in done.stdout and f"Installed in {target}" in done.stdout
+    assert f"['bring', '--from', '{small}']" in done.stdout
     python = target / ".venv" / "bin" / "python"
     subprocess.run([python, "-c", "import small, taught"], check=True, cwd=tmp_path)
-    stamp = target / ".venv" / "installed"
     assert stamp.read_text() == "\n"  # as `echo > …` of the Makefile
     for name in ("requirements.lock", "pyproject.toml"):
         assert stamp.stat().st_mtime >= (target / name).stat().st_mtime
     assert not (target / install.UNFINISHED).exists()
     assert [path.name for path in target.parent.iterdir()] == ["here"]  # nothing left beside it
 
-
-@needs_sh
-def test_interrupted_it_goes_on_and_then_leaves_the_folder_alone(small, tmp_path):
-    wheel = next((small / "wheels").rglob("*.whl"))
-    good = wheel.read_bytes()
-    with zipfile.ZipFile(wheel, "w") as archive:  # the list has its hash: only pip finds the fault
-        archive.writestr("nothing", "")
-    write_sums(small)
-    stopped = run(small)
-    target = tmp_path / "transfer-learning"
-    assert stopped.returncode == 1 and "Call this again" in stopped.stderr
-    assert (target / install.UNFINISHED).exists() and not (target / ".venv" / "installed").exists()
-    (target / "mine.txt").write_text("mine")
-    wheel.write_bytes(good)
-    write_sums(small)
-    done = run(small)
-    assert done.returncode == 0, done.stderr
-    assert "Going on" in done.stdout and (target / "mine.txt").read_text() == "mine"
-    before = stand_ins.listing(target)
-    refused = run(small)
+    before = files_in(target)
+    assert before["mine.txt"] == b"mine"
+    refused = run(small, target)
     assert refused.returncode == 1 and "name another folder" in refused.stderr
-    assert stand_ins.listing(target) == before
+    assert files_in(target) == before
 
 
 @needs_sh
-def test_what_another_stick_began_is_not_continued(small, tmp_path):
-    target = tmp_path / "transfer-learning"
-    stand_ins.write(target / install.UNFINISHED, "the hash of another course")
-    refused = run(small)
-    assert refused.returncode == 1 and "another version" in refused.stderr
-
-
-@needs_sh
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_folder_that_is_there_is_refused(small, tmp_path, empty):
+def test_a_folder_that_is_there_or_was_begun_with_another_course_is_refused(small, tmp_path):
     target = tmp_path / "transfer-learning"
     target.mkdir()
-    if not empty:
-        (target / "thesis.txt").write_text("mine")
+    assert f"{target} is there already" in run(small).stderr
+    write(target / "thesis.txt", "mine")
+    assert f"{target} is there already" in run(small).stderr
+    write(target / install.UNFINISHED, "the hash of another course")
     refused = run(small)
-    assert refused.returncode == 1 and f"{target} is there already" in refused.stderr
-    assert list(stand_ins.listing(target)) == ([] if empty else ["thesis.txt"])
-
-
-@needs_sh
-@pytest.mark.parametrize("name", ["a wheel", install.COURSE, "requirements.txt"])
-def test_a_changed_byte_and_a_missing_file_are_found(small, tmp_path, name):
-    found = {"a wheel": "*.whl"}.get(name, name)
-    (path,) = small.rglob(found)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    refused = run(small)
-    assert refused.returncode == 1 and f"{path.name} is damaged" in refused.stderr
-    path.unlink()
-    refused = run(small)
-    assert refused.returncode == 1 and f"{path.name} is missing" in refused.stderr
-    assert [path.name for path in tmp_path.iterdir()] == [small.name]
-
-
-def python_of_version(folder, version):
-    """Write a program that is this Python, but says that it is of another version."""
-    program = folder / "another python"
-    code = f"import runpy, sys; sys.version_info = {version}; del sys.argv[0]; " \
-           "runpy.run_path(sys.argv[0], run_name='__main__')"  # fmt: skip
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
-    program.chmod(0o755)
-    return program
-
-
-@needs_sh
-@pytest.mark.parametrize(
-    ("version", "said"),
-    [
-        ((3, 9, 1), "needs Python 3.11.4 or newer"),
-        ((3, 11, 3), "needs Python 3.11.4 or newer"),
-        ((3, 99, 0), f"for Python {PYTHON}, this one is 3.99.0. Try: PYTHON=python{PYTHON} sh"),
-    ],
-)
-def test_another_python_is_refused(small, tmp_path, version, said):
-    refused = run(small, python=python_of_version(tmp_path, version))
-    assert refused.returncode == 1 and said in refused.stderr, refused.stderr
-    assert not (tmp_path / "transfer-learning").exists()
-
-
-@needs_sh
-def test_a_python_that_is_not_there_is_said(small):
-    refused = run(small, python="python3.99")
-    assert refused.returncode == 1 and "There is no python3.99" in refused.stderr
-
-
-@needs_sh
-def test_called_on_the_stick_it_installs_into_the_home_folder(small, tmp_path):
+    assert refused.returncode == 1 and "another version" in refused.stderr
+    assert files_in(target).keys() == {"thesis.txt", install.UNFINISHED}
+    # Called on the stick, it would go into the home folder.
     (tmp_path / "home" / "transfer-learning").mkdir(parents=True)
-    refused = run(small, cwd=small)
-    assert str(tmp_path / "home" / "transfer-learning") in refused.stderr
+    assert str(tmp_path / "home" / "transfer-learning") in run(small, cwd=small).stderr
     assert not (small / "transfer-learning").exists()
+    assert "There is no python3.99" in run(small, python="python3.99").stderr
 
 
-@needs_sh
-def test_too_little_space_is_said_before_anything_is_written(small, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(SystemExit, match="too little"):
-        install.check_space(small, [install.COURSE], tmp_path / "a" / "b")
+def test_a_changed_byte_and_a_missing_file_are_found(small, monkeypatch):
+    monkeypatch.setattr(install, "find_wheels", lambda sums: f"wheels/{HERE}-{PYTHON}")
+    sums = install.read_sums(small)
+    for name in install.needed(sums):
+        good = (small / name).read_bytes()
+        content = bytearray(good)
+        content[len(content) // 2] ^= 1
+        (small / name).write_bytes(content)
+        with pytest.raises(SystemExit, match=f"{re.escape(name)} is damaged"):
+            install.verify(small, sums, None)
+        (small / name).unlink()
+        with pytest.raises(SystemExit, match=f"{re.escape(name)} is missing"):
+            install.verify(small, sums, None)
+        (small / name).write_bytes(good)
+    install.verify(small, sums, None)
+    write(small / install.SUMS)
+    with pytest.raises(SystemExit, match="not finished"):
+        install.read_sums(small)
+
+
+def test_a_python_that_is_too_old_or_that_has_no_packages_is_refused(monkeypatch):
+    sums = {"wheels/linux-cpu-3.13/requirements.txt": "", "wheels/windows-3.12/a.whl": ""}
+    for system, machine, version, said in [
+        ("linux", "x86_64", (3, 9, 1), "needs Python 3.11.4 or newer"),
+        ("linux", "x86_64", (3, 11, 3), "needs Python 3.11.4 or newer"),
+        ("linux", "x86_64", (3, 12, 9), "linux-cpu-3.13, windows-3.12; this is Python 3.12.9"),
+        ("linux", "aarch64", (3, 13, 0), "for linux on aarch64"),
+        ("linux", "x86_64", (3, 13, 0), "wheels/linux-cpu-3.13"),
+        ("win32", "AMD64", (3, 12, 0), "wheels/windows-3.12"),
+    ]:
+        there = SimpleNamespace(platform=system, version_info=version, executable="", exit=sys.exit)
+        monkeypatch.setattr(install, "sys", there)
+        monkeypatch.setattr(install, "platform", SimpleNamespace(machine=lambda m=machine: m))
+        try:
+            assert install.find_wheels(sums) == said
+        except SystemExit as refused:
+            assert said in str(refused), refused
 
 
 def test_the_installer_knows_what_it_must():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
     assert ".".join(map(str, install.OLDEST)) == project["requires-python"].removeprefix(">=")
-    assert tuple(known.archive for known in stick.sources.SOURCES.values()) == install.ARCHIVES
-    assert (install.COURSE, install.SUMS) == (stick.COURSE, stick.SUMS) and serve.SUMS == stick.SUMS
-    folders = {name for names, *_ in install.SYSTEMS.values() for name in names}
-    assert folders == wheels.SYSTEMS.keys()
-    for names, machine, _ in install.SYSTEMS.values():
-        assert {wheels.SYSTEMS[name].markers["platform_machine"] for name in names} == {machine}
-    imported = set(
-        re.findall(r"^(?:import|from) (\w+)", (ON_STICK / "install.py").read_text(), re.M)
-    )
-    assert imported <= sys.stdlib_module_names
+    assert tuple(known.archive for known in stick.SOURCES.values()) == install.ARCHIVES
+    assert (install.COURSE, install.SUMS) == (stick.COURSE, stick.SUMS)
+    assert {name for names in install.SYSTEMS.values() for name in names} == wheels.SYSTEMS.keys()
+    for (_, machine), names in install.SYSTEMS.items():
+        for name in names:
+            assert wheels.SYSTEMS[name][1][0].lower().endswith(machine.lower())
+    text = (ON_STICK / "install.py").read_text("utf8")
+    assert set(re.findall(r"^(?:import|from) (\w+)", text, re.M)) <= sys.stdlib_module_names
+
+
+def test_what_is_served_is_fetched_and_verified(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(install, "find_wheels", lambda sums: f"wheels/{HERE}-{PYTHON}")
+    there, sums = tmp_path / "there", install.read_sums(small)
+    write(small / "secret.txt", "not on the list")
+    with stand_ins.serving(small) as address:
+        for path in ("secret.txt", "../secret.txt", "wheels/"):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{address}/{path}")
+        page = urllib.request.urlopen(address).read().decode()
+        assert "python3 install.py --from" in page and 'href="site/index.html"' in page
+        install.verify(there, sums, address)
+        assert files_in(there).keys() == set(install.needed(sums))  # and nothing else
+        for name in install.needed(sums):
+            assert (there / name).read_bytes() == (small / name).read_bytes()
+        for path in (there / install.COURSE, next(small.rglob("*.whl"))):
+            path.write_bytes(b"half of it")
+        install.verify(there, sums, address)  # the first was fetched again, the second is not asked
+        next(there.rglob("*.whl")).unlink()
+        with pytest.raises(SystemExit, match="is damaged"):
+            install.verify(there, sums, address)
+    with pytest.raises(SystemExit, match="goes on with this file"):
+        install.verify(there, sums, address)
 
 
 # ---- what is gathered ----------------------------------------------------------------------------
 
 
-def test_for_this_system_the_lock_says_what_pip_would_make_of_it():
-    lines = wheels.LOCK.read_text("utf8").replace("\\\n", " ").splitlines()
-    asked = [Requirement(line.split("--hash=")[0]) for line in lines if line[0] not in "# "]
-    here = {one.name for one in asked if one.marker is None or one.marker.evaluate()}
-    platform = {"linux": "linux", "darwin": "macos", "win32": "windows"}[sys.platform]
-    found = wheels.locked(platform, PYTHON)
-    assert found.keys() == here
+def test_uv_says_which_packages_and_the_lock_which_hashes(monkeypatch):
+    text = wheels.LOCK.read_text("utf8")
+    pins = re.findall(r"^[a-z][^ ;]+==[^ ;]+", text, re.M)
+    asked = []
+
+    def uv(command, **_):
+        asked.append(command)
+        return SimpleNamespace(stdout="\n".join(pins))
+
+    monkeypatch.setattr(wheels.subprocess, "run", uv)
+    monkeypatch.setattr(wheels.shutil, "which", lambda name: name)
+    found = wheels.locked("windows", "3.12")
+    assert {"x86_64-pc-windows-msvc", "3.12", ":all:"} <= set(asked[0])
+    assert [line.split()[0] for line in found.values()] == pins
+    assert sum(line.count(" --hash=sha256:") for line in found.values()) == text.count("--hash=")
     for name, line in found.items():
         assert re.fullmatch(rf"{name}==\S+( --hash=sha256:[0-9a-f]{{64}})+", line), line
-
-
-def test_each_system_gets_its_own():
-    found = {platform: wheels.locked(platform, "3.13").keys() for platform in wheels.SYSTEMS}
-    assert {"nvidia-cublas", "triton", "torch"} <= found["linux"]
-    assert not any(wheels.ONLY_CUDA.fullmatch(name) for name in found["linux-cpu"])
-    assert found["linux"] - found["linux-cpu"] == {
-        name for name in found["linux"] if name.startswith(("nvidia-", "cuda-", "triton"))
+    without_cuda = wheels.locked("linux-cpu", "3.13")
+    assert found.keys() - without_cuda.keys() == {
+        name for name in found if name.startswith(("nvidia-", "cuda-", "triton"))
     }
-    assert "appnope" in found["macos"] and "triton" not in found["macos"]
-    assert {"colorama", "pywinpty"} <= found["windows"] and "pexpect" not in found["windows"]
-    assert "overrides" in wheels.locked("linux", "3.11") and "overrides" not in found["linux"]
-    for names in found.values():  # what `pip install -e .` builds with
-        assert {"setuptools", "pip"} & names == {"setuptools"}
+    assert {without_cuda[name] for name in wheels.PYTORCH} <= set(pins)
+    assert {"setuptools", "pip"} & found.keys() == {
+        "setuptools"
+    }  # `pip install -e .` builds with it
+    monkeypatch.setattr(wheels.shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match="needs uv"):
+        wheels.locked("windows", "3.12")
 
 
 @pytest.fixture
 def gathered(tmp_path, monkeypatch):
     """A function that gathers a stick, with packages that nobody downloads."""
     site, photographs = tmp_path / "site", tmp_path / "archives"
-    stand_ins.write(site / "index.html", "the site")
-    stand_ins.write(site / "slides" / "01.html", "slides")
-    stand_ins.known_by(stand_ins.make_archives(photographs), monkeypatch.setattr)
-    make_wheel(tmp_path / "small-1.0-py3-none-any.whl")
-    digest = wheels.sha256_of(tmp_path / "small-1.0-py3-none-any.whl")
+    write(site / "index.html", "the site")
+    write(site / "slides" / "01.html", "slides")
+    for name in install.ARCHIVES:
+        write(photographs / name, "right")
+    for name in ("small-1.0", "torch-2.0+cpu", "torchvision-2.0+cpu"):
+        write(tmp_path / "index" / f"{name}-py3-none-any.whl", name)
+    digest = sha256_of(tmp_path / "index" / "small-1.0-py3-none-any.whl")
     lines = {"small": f"small==1.0 --hash=sha256:0 --hash=sha256:{digest}"}
-    monkeypatch.setattr(wheels, "locked", lambda *_: lines)
+    lines |= {name: f"{name}==2.0" for name in wheels.PYTORCH}
     monkeypatch.setattr(stick, "pack_course", lambda path: path.write_bytes(b"the course"))
-    asked = []
+    monkeypatch.setattr(stick, "hash_matches", lambda path, _: Path(path).read_text() == "right")
 
-    def pip(command, platform, python, *arguments):
-        asked.append((command, platform, python))
-        shutil.copy(tmp_path / "small-1.0-py3-none-any.whl", arguments[-1])
+    def locked(platform, python):
+        return {name: lines[name] for name in lines if name == "small" or "cpu" in platform}
 
-    monkeypatch.setattr(wheels, "pip", pip)
+    def download(folder, platform, python, *what):
+        pattern = "torch*.whl" if wheels.WITHOUT_CUDA in what else "small*.whl"
+        for wheel in (tmp_path / "index").glob(pattern):
+            shutil.copy(wheel, folder)
 
-    def gather(platform="linux", python="3.13", out=tmp_path / "out"):
-        assert stick.main(out, platform, python, site, photographs) == 0
+    monkeypatch.setattr(wheels, "locked", locked)
+    monkeypatch.setattr(wheels, "download", download)
+
+    def gather(platform="linux", python="3.13", status=0, manifest=False):
+        out = tmp_path / "out"
+        assert stick.main(out, platform, python, site, photographs, manifest) == status
         return out
 
-    gather.asked, gather.site, gather.photographs = asked, site, photographs
+    gather.site, gather.photographs = site, photographs
     return gather
 
 
@@ -316,10 +332,7 @@ def test_a_stick_holds_all_and_lists_it(gathered, monkeypatch):
     monkeypatch.setattr(stick, "pack_course", archives.pack_course)
     out = gathered()
     sums = install.read_sums(out)
-    assert set(sums) == {
-        path.relative_to(out).as_posix()
-        for path in out.rglob("*") if path.is_file() and path.name != stick.SUMS
-    }  # fmt: skip
+    assert sums.keys() == files_in(out).keys() - {stick.SUMS}
     wheel = "wheels/linux-3.13/small-1.0-py3-none-any.whl"
     assert {"site/slides/01.html", "install.sh", "install.bat", "README.txt"} <= set(sums)
     assert {wheel, stick.COURSE, *install.ARCHIVES} <= set(sums)
@@ -327,9 +340,6 @@ def test_a_stick_holds_all_and_lists_it(gathered, monkeypatch):
         subprocess.run(["sha256sum", "--quiet", "-c", stick.SUMS], cwd=out, check=True)
     assert b"\r\n" in (out / "install.bat").read_bytes()
     assert b"\r" not in (out / "install.sh").read_bytes()
-    readme = (out / "README.txt").read_text("utf8")
-    assert "wheels/linux-3.13: the packages for linux, Python 3.13" in readme
-    assert "Not here" not in readme and "$" not in readme
     with zipfile.ZipFile(out / stick.COURSE) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
@@ -340,143 +350,72 @@ def test_a_stick_holds_all_and_lists_it(gathered, monkeypatch):
 def test_called_again_it_adds_another_system_and_takes_off_what_is_old(gathered):
     out = gathered()
     first = install.read_sums(out)
-    make_wheel(out / "wheels" / "linux-3.13" / "old-1.0-py3-none-any.whl")
+    write(out / "wheels" / "linux-3.13" / "old-1.0-py3-none-any.whl")
+    write(out / "wheels" / "macos-3.13" / "other-1.0-py3-none-any.whl", "half of it")
     shutil.rmtree(gathered.site / "slides")
-    (out / "thesis.txt").write_text("the teacher's")
+    write(out / "thesis.txt", "the teacher's")
     gathered()
-    gathered("windows", "3.12")
+    gathered("linux-cpu", "3.12")
     second = install.read_sums(out)
-    assert gathered.asked[1:] == [("download", "windows", "3.12")]  # the other one is there
-    assert "wheels/windows-3.12/small-1.0-py3-none-any.whl" in second
-    gone = {"site/slides/01.html"}
-    assert {name for name in first if name not in second} == gone
+    assert first.keys() - second.keys() == {"site/slides/01.html"}
+    folder = "wheels/linux-cpu-3.12"
+    assert second.keys() - first.keys() == {
+        f"{folder}/{name}" for name in
+        ("requirements.txt", "small-1.0-py3-none-any.whl", "torch-2.0+cpu-py3-none-any.whl",
+         "torchvision-2.0+cpu-py3-none-any.whl")
+    }  # fmt: skip
+    for line in (out / folder / "requirements.txt").read_text("utf8").splitlines():
+        name, *hashes = re.split(r"==| --hash=sha256:", line)
+        (wheel,) = (out / folder).glob(f"{name}-*.whl")
+        assert sha256_of(wheel) in hashes
     assert not list(out.rglob("old-*")) and (out / "thesis.txt").exists()
-    assert "thesis.txt" not in second
 
 
-def test_packages_that_are_not_complete_or_damaged_do_not_come_on_the_stick_unseen(
-    gathered, tmp_path, monkeypatch, capsys
+def test_what_is_damaged_or_unfinished_does_not_come_on_the_stick_unseen(
+    gathered, monkeypatch, capsys
 ):
     def interrupted(*_):
-        raise subprocess.CalledProcessError(1, "pip")
+        raise subprocess.CalledProcessError(1, ["pip"])
 
     out = gathered()
-    stand_ins.write(out / "wheels" / "windows-3.13" / "other-1.0-py3-none-any.whl", "half of it")
     with monkeypatch.context() as patch:
-        patch.setattr(wheels, "pip", interrupted)
-        assert stick.main(out, "windows", "3.13", gathered.site, gathered.photographs) == 1
-    assert "Call this again" in capsys.readouterr().err
+        patch.setattr(wheels, "download", interrupted)
+        gathered("windows", status=1)
+    assert "pip stopped" in capsys.readouterr().err
+    assert not (out / "wheels" / "windows-3.13" / "requirements.txt").exists()
     with pytest.raises(SystemExit, match="not finished"):
         install.read_sums(out)
-    assert not [name for name in install.read_sums(gathered()) if "windows" in name]
-    wheel = out / "wheels" / "linux-3.13" / "small-1.0-py3-none-any.whl"
-    wheel.write_bytes(wheel.read_bytes()[:-1])
-    assert stick.main(out, "macos", "3.13", gathered.site, gathered.photographs) == 1
+    write(out / "wheels" / "linux-3.13" / "small-1.0-py3-none-any.whl", "half of it")
+    gathered("windows", status=1)
     assert "call this for linux and Python 3.13 again" in capsys.readouterr().err
     gathered()
     assert install.read_sums(out)
+    write(gathered.photographs / install.ARCHIVES[2], "half of it")
+    gathered(status=1)
+    assert f"{install.ARCHIVES[2]} is damaged" in capsys.readouterr().err
 
 
-def test_what_is_missing_is_said(gathered, capsys):
+def test_what_is_missing_is_said_and_files_of_others_are_not_overwritten(gathered, capsys):
     shutil.rmtree(gathered.site)
-    (gathered.photographs / "hymenoptera_data.zip").unlink()
-    gathered.site.mkdir()
-    readme = (gathered() / "README.txt").read_text("utf8")
+    (gathered.photographs / install.ARCHIVES[0]).unlink()
+    out = gathered()
     said = capsys.readouterr().out
-    for text in (readme, said):
-        assert "Not here: the site" in text and "Not here: hymenoptera_data.zip" in text
-        assert "Not here: cifar" not in text
-
-
-def test_a_damaged_archive_does_not_come_on_the_stick_unseen(gathered, tmp_path, capsys):
-    (gathered.photographs / "resnet18-f37072fd.pth").write_text("half of it")
-    assert stick.main(tmp_path / "out", "linux", "3.13", gathered.site, gathered.photographs) == 1
-    assert "is damaged" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="not finished"):
-        install.read_sums(tmp_path / "out")
-
-
-def test_files_of_others_are_not_overwritten(gathered, tmp_path, capsys):
-    stand_ins.write(tmp_path / "out" / "site" / "index.html", "my own site")
-    assert stick.main(tmp_path / "out", "linux", "3.13", gathered.site, gathered.photographs) == 1
+    assert "Not here: the site" in said and f"Not here: {install.ARCHIVES[0]}" in said
+    assert said.count("Not here") == 2
+    shutil.rmtree(out)
+    write(out / "site" / "index.html", "my own site")
+    gathered(status=1)
     assert "a site that is not of a stick" in capsys.readouterr().err
-    assert list(stand_ins.listing(tmp_path / "out")) == ["site", "site/index.html"]
+    assert files_in(out) == {"site/index.html": b"my own site"}
 
 
-@pytest.mark.parametrize(
-    ("platform", "python", "said"),
-    [("beos", "3.13", "PLATFORM is 'beos'"), ("linux", "3.10", "'3.10'"), ("linux", "x", "'x'"),
-     ("linux", "3.13.1", "'3.13.1'"), ("linux", "2.7", "'2.7'")],
-)  # fmt: skip
-def test_another_system_is_refused(tmp_path, capsys, platform, python, said):
-    assert stick.main(tmp_path / "out", platform, python) == 1
-    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
-
-
-def test_too_little_space_is_said(gathered, tmp_path, monkeypatch, capsys):
-    usage = shutil.disk_usage(tmp_path)._replace(free=10_000_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert stick.main(tmp_path / "out", "linux", "3.13", gathered.site, gathered.photographs) == 1
-    said = capsys.readouterr()
-    assert "Free: 0.0 GB" in said.out and "too little" in said.err
-    assert not (tmp_path / "out").exists()
-
-
-# ---- serving it ----------------------------------------------------------------------------------
-
-
-def get(address, path=""):
-    with urllib.request.urlopen(f"{address}/{path}") as response:
-        return response.read()
-
-
-def test_a_stick_is_served_and_nothing_beside_it(small, tmp_path):
-    stand_ins.write(tmp_path / "outside.txt", "secret")
-    stand_ins.write(small / "secret.txt", "secret")
-    zeros = "0" * 64
-    names = ["../outside.txt", str(tmp_path / "outside.txt"), "gone.txt"]
-    if sys.platform != "win32":
-        (small / "link.txt").symlink_to(tmp_path / "outside.txt")
-        names += ["link.txt"]
-    sums = (small / stick.SUMS).read_text("utf8")
-    more = "".join(f"{zeros}  {name}\n" for name in names)
-    (small / stick.SUMS).write_text(sums + more, "utf8")
-    wheel = next((small / "wheels").rglob("*.whl"))
-    with stand_ins.serving(serve.make_application(small, [])) as address:
-        page = get(address).decode()
-        assert f"python3 install.py --from {address}" in page and "site/index.html" in page
-        path = wheel.relative_to(small).as_posix().replace("+", "%2B")
-        assert get(address, path) == wheel.read_bytes()
-        assert get(address, stick.SUMS).decode() == sums + more
-        for path in [*names, "secret.txt", "%2e%2e/outside.txt", "wheels", "wheels/"]:
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                get(address, path)
-            assert refused.value.code in (403, 404), path
-
-
-def test_a_stick_that_is_not_finished_is_not_served(small):
-    (small / stick.SUMS).write_text("")
-    assert serve.on_stick(small) == set()
-
-
-def test_from_a_server_too_and_from_where_it_stopped(small, tmp_path, monkeypatch):
-    with stand_ins.serving(serve.make_application(small, [])) as address:
-        there = tmp_path / "there"
-        (there / "wheels" / f"{HERE}-{PYTHON}").mkdir(parents=True)
-        wheel = next((small / "wheels").rglob("*.whl"))
-        part = there / wheel.relative_to(small).with_name(f"{wheel.name}.part")
-        part.write_bytes(wheel.read_bytes()[:100])
-        monkeypatch.setattr(install, "check_python", lambda names: f"{HERE}-{PYTHON}")
-        install.fetch(address, there)
-        assert not part.exists()
-        sums = install.read_sums(there)
-        install.verify(there, install.needed(sums), sums)
-        assert (there / wheel.relative_to(small)).stat().st_size == wheel.stat().st_size
-        assert not list(there.rglob("install.*"))  # only what is needed
-        part.write_bytes(b"\0" * wheel.stat().st_size)  # all of it, and wrong
-        (there / wheel.relative_to(small)).unlink()
-        install.fetch(address, there)
-        with pytest.raises(SystemExit, match="is damaged"):
-            install.verify(there, install.needed(sums), sums)
-    with pytest.raises(SystemExit, match="goes on where it was"):
-        install.fetch("http://127.0.0.1:9", there)
+def test_another_system_is_refused_and_a_list_can_be_had_alone(gathered, capsys):
+    for platform, python, said in [
+        ("beos", "3.13", "PLATFORM is 'beos'"), ("linux", "3.10", "'3.10'"), ("linux", "x", "'x'"),
+        ("linux", "3.13.1", "'3.13.1'"), ("linux", "2.7", "'2.7'"),
+    ]:  # fmt: skip
+        out = gathered(platform, python, status=1)
+        assert said in capsys.readouterr().err and not out.exists()
+    gathered(manifest=True)
+    assert files_in(out).keys() == {"linux-3.13.txt"}
+    assert (out / "linux-3.13.txt").read_text("utf8").startswith("small==1.0 --hash=sha256:")

@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from tools.course import address, archives, plain, slides
 from tools.course.address import ROOT
+from tools.course.chapters import chapters
 
 PDF = "transfer-learning-hands-on.pdf"
 WHOLE = "the whole course: notebooks, pages, `helpers`, tests, pictures and networks"
@@ -57,15 +58,18 @@ def write(app: Sphinx, error: Exception | None) -> None:
         (out / "_sources" / "notebooks" / name).write_text(text, "utf8")
 
 
-def know_version(app: Sphinx, config) -> None:
-    """Let pages say `{{ version }}`."""
+def substitute(app: Sphinx, config) -> None:
+    """Let pages say `{{ version }}`, and `{{ decks }}` for links to the slides of each chapter."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    config.myst_substitutions = config.myst_substitutions | {"version": project["version"]}
+    stems = [path.stem for path in chapters()]
+    decks = [f'<a href="../slides/{stem}.html">{i}</a>' for i, stem in enumerate(stems, 1)]
+    made = {"version": project["version"], "decks": " · ".join(decks)}
+    config.myst_substitutions = config.myst_substitutions | made
 
 
 def setup(app: Sphinx) -> dict:
     """Connect the extension."""
-    app.connect("config-inited", know_version)
+    app.connect("config-inited", substitute)
     app.add_directive("downloads", Downloads)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

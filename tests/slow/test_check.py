@@ -6,7 +6,8 @@ import re
 import nbformat
 import pytest
 
-from tools.course import check, exercises, student
+from tools.course import check, myst, student
+from tools.course.chapters import chapters
 
 CHECK = re.compile(r"^check_\w+\(.*\)$", re.M)
 MORE = {  # solutions that give their check the answer and bind no name
@@ -14,19 +15,18 @@ MORE = {  # solutions that give their check the answer and bind no name
     "ex-loops-1": "shows_shuffled_labels, shows_large_weights = False, True",
     "ex-finetune-2": "whole, resumed = run(2), run(2, checkpoint=checkpoint, resume=checkpoint)",
 }
-# Those of chapters 4 to 6 train whole networks, for many minutes on a busy machine: by hand.
-PATHS = sorted(exercises.NOTEBOOKS.glob("*.ipynb"))[:3]
+PATHS = chapters()[:3]  # the others train whole networks, for many minutes: by hand
 
 
 def solutions(path):
     """Return the code of each solution by the label of its exercise."""
-    found, label = {}, None
-    for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type == "code" and label:
-            found[label] = CHECK.sub("", cell.source) + "\n" + MORE.get(label, "")
-        elif cell.cell_type == "markdown":
-            started = re.findall(r"\{solution-start\} (\S+)", cell.source)
-            label = started[-1] if started else None
+    found, label = {}, ""
+    for piece in myst.pieces(nbformat.read(path, 4).cells):
+        if piece.cell.cell_type == "markdown":
+            for start in myst.directives(piece.text, "solution-start"):
+                label = start.title
+        elif piece.in_solution:
+            found[label] = CHECK.sub("", piece.text) + "\n" + MORE.get(label, "")
     if "ex-cifar-3" in found:  # where the solution is a check
         found["ex-cifar-3"] = "case_a, case_b = 2, 62"
     return found

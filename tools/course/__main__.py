@@ -31,7 +31,6 @@ def parse() -> argparse.Namespace:
     check.add_argument("table", type=Path, help="the CSV to write")
     check.add_argument("--seconds", type=int, default=120, help="for one answer (default: 120)")
     check.add_argument("--memory-mb", type=int, default=6000, help="for a kernel (default: 6000)")
-    check.add_argument("--only", nargs="+", metavar="CHAPTER", help='such as "03"')
     commands.add_parser("diagrams")
     pdf = commands.add_parser("pdf")
     pdf.add_argument("site", type=Path)

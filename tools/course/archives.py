@@ -1,13 +1,11 @@
 """The archives that lie beside the site: the whole course, and the chapters in plain Markdown."""
 
-import io
-import os
-import secrets
 import subprocess
 import zipfile
 from itertools import chain
 from pathlib import Path
 
+from helpers.runtime import atomic_write
 from tools.course.address import PYTHON_PACKAGE, ROOT
 
 COURSE = f"{PYTHON_PACKAGE}.zip"
@@ -36,17 +34,6 @@ def course_files() -> list[Path]:
     return sorted(path for path in found if (ROOT / path).is_file())
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside `path` and move it there: what a crash leaves is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def add(archive: zipfile.ZipFile, name: str, data: bytes, executable: bool = False) -> None:
     """Add a file to an archive, without the time of day."""
     info = zipfile.ZipInfo(name, DAY)
@@ -57,18 +44,14 @@ def add(archive: zipfile.ZipFile, name: str, data: bytes, executable: bool = Fal
 
 def pack_course(path: Path) -> None:
     """Write the course as a zip, which pip can install as well."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    with atomic_write(path) as aside, zipfile.ZipFile(aside, "w") as archive:
         for file in course_files():
             executable = bool((ROOT / file).stat().st_mode & 0o100)
             add(archive, f"{path.stem}/{file.as_posix()}", (ROOT / file).read_bytes(), executable)
-    write_whole(path, packed.getvalue())
 
 
 def pack_chapters(path: Path, copies: dict[str, str]) -> None:
     """Write the plain copies of the chapters, by their names, as a zip."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    with atomic_write(path) as aside, zipfile.ZipFile(aside, "w") as archive:
         for name, text in copies.items():
             add(archive, f"{path.stem}/{name}", text.encode())
-    write_whole(path, packed.getvalue())

@@ -9,15 +9,14 @@ says what they are worth. It sees names and built-in functions as they were befo
 its verdict comes with a number that is new each time. So what an answer prints, asserts or shadows
 changes nothing.
 
-Still it runs in the same process as the answers: what they change in place, in a module or in the
-data of the lesson, the check meets. Who knows this program can write an answer that deceives it, or
-one that does harm (`kernels` says how far). A pass is no proof: look at the answers that matter.
+Still the check runs in the same process as the answers, and it meets what they change in place: in
+a module, or in the data of the lesson. An answer can be written to deceive this program, or to do
+harm (`kernels` says how far). A pass is no proof: look at the answers that matter.
 """
 
 import ast
 import csv
 import inspect
-import io
 import os
 import re
 import secrets
@@ -34,8 +33,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.runtime import atomic_write
 from tools.course import exercises, kernels
-from tools.course.archives import write_whole
 from tools.course.exercises import PROMPT, Chapter, Exercise
 from tools.course.hand_ins import HandIn, answers_in, find
 from tools.course.kernels import BROKEN, Kernel, Reply, fresh_kernel
@@ -43,7 +42,7 @@ from tools.course.kernels import BROKEN, Kernel, Reply, fresh_kernel
 LONGEST = 20_000  # characters, of an answer
 LESSON_SECONDS = 1200  # for what answers need of a lesson
 HEAD = ["student", "chapter", "exercise", "title", "result", "note", "seconds"]
-MOST_PROBLEMS = 10  # files of a student that are named in the table though they can't be read
+COPYING = threading.Lock()  # one copy of features at a time: a file that is being written is half
 
 
 class Result(NamedTuple):
@@ -65,9 +64,14 @@ class Limits(NamedTuple):
     memory_mb: int
 
 
+def code_in(cells: list[dict]) -> list[str]:
+    """Return the sources of the cells of code."""
+    return [cell["source"] for cell in cells if cell["type"] == "code"]
+
+
 def first_look(exercise: Exercise, cells: list[dict]) -> Result | None:
     """Say what an answer is worth, if it need not run."""
-    code = [cell["source"] for cell in cells if cell["type"] == "code"]
+    code = code_in(cells)
     if not exercise.check:
         text = " ".join(cell["source"].replace(PROMPT, "") for cell in cells).strip()
         return Result("open", text or "not answered")
@@ -80,16 +84,6 @@ def first_look(exercise: Exercise, cells: list[dict]) -> Result | None:
     return None
 
 
-def without_check(code: str, exercise: Exercise) -> str:
-    """Leave the check out of an answer's cell, if it is as in the book: the book's own follows."""
-    check = ast.dump(exercises.statements(exercise.source)[-1])
-    lines = exercises.as_python(code).split("\n")
-    for node in reversed(exercises.statements(code)):
-        if ast.dump(node) == check:
-            del lines[node.lineno - 1 : node.end_lineno]
-    return "\n".join(lines)
-
-
 def check_chapter(
     chapter: Chapter, answers: dict[str, list[dict]], limits: Limits, features: Path
 ) -> dict[str, Result]:
@@ -97,13 +91,12 @@ def check_chapter(
 
     An answer that breaks its kernel is left out when the others run in a new one.
     """
-    looks = {
-        each.label: first_look(each, answers.get(each.label, [])) for each in chapter.exercises
-    }
-    done = {label: look for label, look in looks.items() if look}
+    done = {}
+    for exercise in chapter.exercises:
+        if look := first_look(exercise, answers.get(exercise.label, [])):
+            done[exercise.label] = look
     while todo := [each for each in chapter.exercises if each.label not in done]:
-        code = {each.label: [without_check(cell["source"], each) for cell in answers[each.label]
-                             if cell["type"] == "code"] for each in todo}  # fmt: skip
+        code = {each.label: code_in(answers[each.label]) for each in todo}
         results = run_answers(chapter, todo, code, limits, features)
         breaks = {label: result for label, result in results.items() if result.result in BROKEN}
         done |= breaks or results
@@ -111,14 +104,16 @@ def check_chapter(
 
 
 def run_answers(
-    chapter: Chapter, todo: list[Exercise], code: dict[str, list[str]], limits: Limits,
+    chapter: Chapter,
+    todo: list[Exercise],
+    code: dict[str, list[str]],
+    limits: Limits,
     features: Path,
-) -> dict[str, Result]:  # fmt: skip
+) -> dict[str, Result]:
     """Run answers in a fresh kernel, up to the first that breaks it."""
     names, results = set(), {}
-    for exercise in reversed(todo):
-        for part in reversed(code[exercise.label]):
-            names = exercises.wanted(part, names)
+    for part in reversed([part for exercise in todo for part in code[exercise.label]]):
+        names = exercises.wanted(part, names)
     for exercise in todo:
         names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
     try:
@@ -135,20 +130,17 @@ def run_answers(
     return results
 
 
-KEEPING = threading.Lock()  # one copy at a time: a file that is being written is not whole
-
-
 def prepare(kernel: Kernel, lesson: str, features: Path) -> None:
     """Run what answers need of a lesson; raise a RuntimeError if it fails.
 
     features: those that the lesson keeps are kept there, for the kernels that follow
     """
-    with KEEPING:
+    with COPYING:
         shutil.copytree(features, kernel.folder / "features", dirs_exist_ok=True)
     reply = kernel.run(lesson, LESSON_SECONDS)
     if reply.status != "ok":
         raise RuntimeError(f"the book's own lesson did not run ({reply.status}): {reply.text}")
-    with KEEPING:
+    with COPYING:
         shutil.copytree(kernel.folder / "features", features, dirs_exist_ok=True)
 
 
@@ -224,14 +216,11 @@ def rows_of(
     hand_ins: list[HandIn], chapters: list[Chapter], limits: Limits, features: Path
 ) -> list[list[str]]:
     """Return the rows of a student: what can't be read, then the exercises of all chapters."""
-    student = hand_ins[0].student
+    student, newest = hand_ins[0].student, {}
     problems = [f"{each.path.name}: {each.problem}" for each in hand_ins if each.problem]
-    if len(problems) > MOST_PROBLEMS:
-        problems[MOST_PROBLEMS:] = [f"{len(problems) - MOST_PROBLEMS} more files"]
     rows = [row(student, "", Result("unreadable", problem)) for problem in problems]
-    newest: dict[str, HandIn] = {}
     for each in sorted(hand_ins, key=lambda each: each.path.lstat().st_mtime):
-        if each.chapter is None:
+        if not each.chapter:
             continue
         if older := newest.get(each.chapter.stem):
             note = f"{older.path.name}: there is a newer notebook of this chapter"
@@ -264,9 +253,9 @@ def safe(text: str) -> str:
 
 def write_table(table: Path, rows: list[list[str]]) -> None:
     """Write the table anew; the mark in front tells Excel that it is UTF-8."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([HEAD, *rows])
-    write_whole(table, text.getvalue().encode("utf-8-sig"))
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(table) as aside, aside.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([HEAD, *rows])
 
 
 def summary(rows: list[list[str]]) -> str:
@@ -278,9 +267,7 @@ def summary(rows: list[list[str]]) -> str:
     return "\n".join(f"{each:{width}}  {passed[each]:2} of {of[each]:2} passed" for each in of)
 
 
-def main(
-    handed_in: Path, table: Path, seconds: int, memory_mb: int, only: list[str] | None = None
-) -> int:
+def main(handed_in: Path, table: Path, seconds: int, memory_mb: int) -> int:
     """Check a folder of notebooks; return the exit status, which says nothing of the answers.
 
     Args:
@@ -288,20 +275,17 @@ def main(
         table: the CSV to write, again after each student
         seconds: for an answer, and as many for its check
         memory_mb: for a kernel and what it starts
-        only: which chapters, such as "03"; by default those of which there is a notebook
     """
-    every = exercises.read_chapters()
-    chapters = [each for each in every if not only or each.stem.startswith(tuple(only))]
-    if not handed_in.is_dir() or not chapters:
-        what = f"folder {handed_in}" if chapters else f"chapter {', '.join(only or [])}"
-        print(f"There is no {what}.", file=sys.stderr)
+    if not handed_in.is_dir():
+        print(f"There is no folder {handed_in}.", file=sys.stderr)
         return 1
+    chapters = exercises.read_chapters()
     students: dict[str, list[HandIn]] = {}
-    for each in find(handed_in, every):
+    for each in find(handed_in, chapters):
         if each.path.absolute() != table.absolute():
             students.setdefault(each.student, []).append(each)
     seen = {each.chapter.stem for found in students.values() for each in found if each.chapter}
-    chapters = [each for each in chapters if only or each.stem in seen]
+    chapters = [each for each in chapters if each.stem in seen]
     rows: list[list[str]] = []
     try:
         write_table(table, rows)

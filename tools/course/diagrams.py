@@ -14,21 +14,22 @@ from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import sync_playwright
 
 from tools.course.address import ROOT
-from tools.course.pdf import launch
+from tools.course.chapters import chapters
+from tools.course.pdf import find_browser
 
 FIGURES = ROOT / "book" / "figures"
 
 
 def in_chapters() -> list[Path]:
     """Return the diagrams that the chapters show."""
-    text = "".join(path.read_text("utf8") for path in (ROOT / "notebooks").glob("*.ipynb"))
+    text = "".join(path.read_text("utf8") for path in chapters())
     return [FIGURES / name for name in sorted(set(re.findall(r"figures/([\w-]+\.svg)", text)))]
 
 
 def main() -> int:
     """Draw all of them a little larger than on the site: they are shown as large as they are."""
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = playwright.chromium.launch(executable_path=find_browser())
         page = browser.new_page(device_scale_factor=1.25)
         for figure in in_chapters():
             page.goto(figure.as_uri())

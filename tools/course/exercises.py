@@ -1,36 +1,32 @@
 """The exercises of the chapters, read from the notebooks, and how an answer is checked.
 
-The cell of an exercise binds names to `...`, or defines functions of nothing but `...`: these are
-the answer. Its last statement is `if <it is answered>:`, and what stands under it is the check. An
+The cell of an exercise binds names to None, or defines functions without a body: these are the
+answer. Its last statement is `if <it is answered>:`, and what stands under it is the check. An
 exercise without a cell is an open one, which no program checks.
 
-A check needs little of its chapter, and a chapter trains for minutes. `needed` finds the statements
-that bind or change what an answer and its check read. It looks at names only: a method may change
-what it is called on, if that is all of a statement or is assigned; a function of the lesson, or one
-that trains, its first argument.
+A chapter trains for minutes, and an answer needs little of its lesson. `needed` keeps the
+statements that bind the names that an answer and its check read, and those that may change what
+such a name stands for: assignments to its parts (`a.b = 1`, `a[0] = 1`), calls of its methods
+(`a.append(1)`), and functions that train their first argument (TRAINS).
 """
 
 import ast
-import builtins
 import re
 import symtable
-from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+from tools.course import myst
+from tools.course.chapters import chapters
+
 PROMPT = "*Your answer:*"  # in the students' cell for an open exercise
-EXERCISE = re.compile(r"^:::+\{exercise\} (.+)\n:label: (\S+)", re.M)
-SOLUTION = re.compile(r"^:::+\{solution-(start|end)\}", re.M)
 DEFINITE = (ast.Assign, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-SHOWS = {"explorers", "plots", "plt", "print"}  # nothing that others need
-READS = {"get", "items", "keys", "named_parameters", "parameters", "values"}  # methods
-BUILTINS = set(dir(builtins))
+DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 TRAINS = {"fit", "train_one_epoch", "train_only", "register_parametrization"}
 MOST_MAGICS = 30  # in a cell
 NOT_CODE = (SyntaxError, ValueError, MemoryError, RuntimeError)  # also: too deeply nested
@@ -42,13 +38,12 @@ class Exercise:
 
     label: str
     title: str
-    # The id of the cell for the answer; of an open one, only the students' copies have it.
-    cell: str
-    source: str = ""  # of that cell
+    cell: str  #: the id of the cell for the answer; of an open one, only students' copies have it
+    source: str = ""  #: of that cell
 
     @property
     def names(self) -> list[str]:
-        """Name what an answer binds."""
+        """Return the names that an answer binds."""
         return sorted(left_open(self.source))
 
     @property
@@ -73,26 +68,25 @@ class Chapter:
 
 def read_chapter(path: Path) -> Chapter:
     """Read a notebook of the book; its exercises stand behind all that they need."""
-    exercises, lesson, waiting, in_solution = [], [], None, False
+    exercises, lesson, waiting = [], [], False
     notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and waiting:
-            exercises[-1] = Exercise(*waiting, cell.id, cell.source)
-            waiting = None
-        elif cell.cell_type == "code" and not in_solution:
-            lesson.append(cell.source)
-        elif cell.cell_type == "markdown":
-            marks = SOLUTION.findall(cell.source)
-            in_solution = marks[-1] == "start" if marks else in_solution
-            for title, label in EXERCISE.findall(cell.source):
-                waiting = (label, title)
-                exercises.append(Exercise(label, title, f"answer-{label}"))
+    for cell, _, in_solution, text in myst.pieces(notebook.cells):
+        waiting &= not in_solution
+        if cell.cell_type == "markdown":
+            for found in myst.directives(text, "exercise"):
+                label, waiting = found.options["label"], True
+                exercises.append(Exercise(label, found.title, f"answer-{label}"))
+        elif waiting:
+            exercises[-1] = replace(exercises[-1], cell=cell.id, source=text)
+            waiting = False
+        elif not in_solution:
+            lesson.append(text)
     return Chapter(path.stem, exercises, lesson, {cell.id for cell in notebook.cells})
 
 
 def read_chapters() -> list[Chapter]:
     """Read all notebooks of the book."""
-    return [read_chapter(path) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    return [read_chapter(path) for path in chapters()]
 
 
 @lru_cache(1000)
@@ -124,7 +118,7 @@ def statements(code: str) -> list[ast.stmt]:
 
 
 def left_open(code: str) -> set[str]:
-    """Name what is bound to dots at the end of `code`, or is a function of nothing but dots."""
+    """Return the names that are None (or `...`) at the end of `code`, or functions of no body."""
     found: dict[str, bool] = {}
     for node in statements(code):
         found |= dict.fromkeys(binds(node), is_open(node))
@@ -132,7 +126,7 @@ def left_open(code: str) -> set[str]:
 
 
 def is_open(node: ast.stmt) -> bool:
-    """Tell whether a statement binds dots."""
+    """Tell whether a statement binds None or `...`, or a function without a body."""
     if isinstance(node, ast.FunctionDef):
         return all(
             isinstance(line, ast.Pass)
@@ -142,17 +136,17 @@ def is_open(node: ast.stmt) -> bool:
     if not isinstance(node, ast.Assign):
         return False
     values = getattr(node.value, "elts", [node.value])
-    return any(isinstance(value, ast.Constant) and value.value is ... for value in values)
+    return any(isinstance(value, ast.Constant) and value.value in (None, ...) for value in values)
 
 
 def binds(node: ast.stmt) -> set[str]:
-    """Name what a statement binds, outside of functions."""
+    """Return the names that a statement binds, outside of functions."""
     symbols = symtable.symtable(ast.unparse(node), "cell", "exec").get_symbols()
     return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
 
 
 def reads(node: ast.stmt) -> set[str]:
-    """Name the global names that a statement reads, in functions, too."""
+    """Return the global names that a statement reads, in functions, too."""
 
     def of(table: symtable.SymbolTable) -> set[str]:
         outside = table.get_type() == "module"
@@ -168,66 +162,46 @@ def reads(node: ast.stmt) -> set[str]:
 
 def root(node: ast.AST) -> str:
     """Return the name that `a.b[0].c` begins with, or nothing."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """Give a node and all that is in it, but for what functions do when they are called."""
-    yield node
-    if not isinstance(node, SCOPES):
-        for part in ast.iter_child_nodes(node):
-            yield from outside_functions(part)
-
-
-def changes(node: ast.stmt, imported: set[str]) -> set[str]:
-    """Name what a statement may change without binding it."""
-    if isinstance(node, ast.Expr) and root(node.value) in SHOWS:
-        return set()
+def changes(node: ast.stmt) -> set[str]:
+    """Return the names whose values a statement may change without binding them."""
     found = set()
-    for part in outside_functions(node):
-        if isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store):
-            found.add(root(part))
-        elif isinstance(part, ast.Expr | ast.Assign) and isinstance(part.value, ast.Call):
-            called = part.value.func
-            if not isinstance(called, ast.Name) and getattr(called, "attr", "") not in READS:
-                found.add(root(called))
-        elif isinstance(part, ast.Call):
-            name = part.func.attr if isinstance(part.func, ast.Attribute) else root(part.func)
-            of_lesson = isinstance(part.func, ast.Name) and name not in imported | BUILTINS
-            if name in TRAINS or of_lesson:
-                found |= {first.id for first in part.args[:1] if isinstance(first, ast.Name)}
-    return found - imported
+    for part in [] if isinstance(node, DEFINITIONS) else ast.walk(node):
+        match part:
+            case ast.Attribute(ctx=ast.Store()) | ast.Subscript(ctx=ast.Store()):
+                found.add(root(part))
+            case ast.Expr(value=ast.Call(func=ast.Attribute())):
+                found.add(root(part.value))
+            case ast.Call(
+                func=ast.Name(name) | ast.Attribute(attr=name), args=[ast.Name(first), *_]
+            ):
+                found |= {first} if name in TRAINS else set()
+    return found
 
 
 def before(nodes: list[ast.stmt], after: set[str]) -> set[str]:
-    """Name what has to be bound before statements, if `after` them such names are wanted."""
-    names = set(after)
+    """Return the names to bind before statements, if `after` them such names are wanted."""
     for node in reversed(nodes):
-        names -= binds(node) if isinstance(node, DEFINITE) else set()
-        names |= reads_first(node)
-    return names
+        after = after - (binds(node) if isinstance(node, DEFINITE) else set()) | reads_first(node)
+    return after
 
 
 def reads_first(node: ast.stmt) -> set[str]:
-    """Name what a statement reads and has not bound itself, as a loop binds what it counts in."""
+    """Return the names that a statement reads and has not bound itself."""
     if not isinstance(node, ast.For | ast.If | ast.With):
         return reads(node)
-    inside = before(node.body, set())
-    if isinstance(node, ast.With):
-        heads = [item.context_expr for item in node.items]
-    elif isinstance(node, ast.For):
-        heads = [node.iter]
-        inside -= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
-    else:
-        heads = [node.test]
-    inside |= before(getattr(node, "orelse", []), set())
-    return inside.union(*(reads(ast.Expr(head)) for head in heads))
+    head = copy(node)
+    vars(head).update(body=[ast.Pass()], orelse=[])
+    inside = before(node.body, set()) - binds(head)
+    return reads(head) | inside | before(getattr(node, "orelse", []), set())
 
 
 def wanted(code: str, after: set[str]) -> set[str]:
-    """Name what has to be bound before the code of a cell, if `after` it such names are wanted."""
+    """Return the names to bind before the code of a cell, if `after` it such names are wanted."""
     nodes = statements(code)
     if not nodes or re.search(r"^\s*%%", code, re.M):  # any word may be a name
         return after | set(re.findall(r"[^\W\d]\w*", code))
@@ -241,15 +215,13 @@ def needed(lesson: list[str], names: set[str]) -> str:
     imported = set().union(*map(binds, imports))
     late: set[str] = set()  # what functions read when they are called, wherever that is
     while True:
-        wanted_here, kept, inside = names | late, [], set()
+        wanting, kept = names | late, []
         for node in reversed(nodes):
-            bound = binds(node)
-            if not wanted_here & (bound | changes(node, imported)):
-                continue
-            kept.append(node)
-            wanted_here -= bound - late if isinstance(node, DEFINITE) else set()
-            wanted_here |= reads_first(node)
-            inside |= reads(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
+            if wanting & (binds(node) | changes(node) - imported):
+                kept.append(node)
+                wanting -= binds(node) - late if isinstance(node, DEFINITE) else set()
+                wanting |= reads_first(node)
+        inside = set().union(*(reads(node) for node in kept if isinstance(node, DEFINITIONS)))
         if inside <= late:
             return "\n".join(map(ast.unparse, reversed(kept)))
         late |= inside

@@ -6,7 +6,6 @@ Nothing here trusts a file: it may be anything, and is only read.
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +13,7 @@ from typing import NamedTuple
 from tools.course.exercises import Chapter, Exercise
 
 LARGEST = 20_000_000  # bytes
-# What stands over an exercise, in MyST and in plain Markdown; and what ends an answer.
-TITLE = r"(?im)^[^\w\n]*exercise\}}?:?[ ]+{}[^\w\n]*$"
-ENDS = re.compile(r"\A## |^[^\w\n]*(?:solution-start\}|Solution\b)", re.M)
+ENDS = re.compile(r"\A## |^[^\w\n]*(?:solution-start|Solution)\b", re.M)  # what ends an answer
 
 
 class HandIn(NamedTuple):
@@ -45,13 +42,15 @@ def find(folder: Path, chapters: list[Chapter]) -> Iterator[HandIn]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """List what lies in a folder, but for what editors and systems hide."""
+    """Return what lies in a folder, but for what editors and systems hide."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
 
 
 def all_files(folder: Path) -> Iterator[Path]:
     """Give the files and links in a folder and in its folders; follow no link."""
-    for path in visible(folder) if os.access(folder, os.R_OK | os.X_OK) else []:
+    for path in visible(folder):
         if path.is_dir() and not path.is_symlink():
             yield from all_files(path)
         else:
@@ -74,29 +73,28 @@ def read(student: str, path: Path, chapters: list[Chapter]) -> HandIn:
 
 
 def read_cells(path: Path) -> tuple[dict, list[dict]]:
-    """Return a notebook's metadata, and of each cell id, label, type and source.
-
-    Raises a ValueError if it is no notebook.
-    """
+    """Return a notebook's metadata and its cells; raise a ValueError if it is no notebook."""
     try:
         notebook = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not a notebook: no JSON ({error})") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise ValueError("not a notebook of version 4: it has no list of cells")
-    cells = []
-    for cell in notebook["cells"]:
-        if not isinstance(cell, dict):
-            raise ValueError("not a notebook: one of its cells is none")
-        source, metadata = cell.get("source"), dictionary(cell.get("metadata"))
-        text = "".join(map(str, source)) if isinstance(source, list) else str(source or "")
-        cells.append({
-            "id": str(cell.get("id", metadata.get("id"))),
-            "label": str(metadata.get("exercise")),
-            "type": cell.get("cell_type"),
-            "source": text.encode("utf8", "replace").decode("utf8"),  # no half characters
-        })  # fmt: skip
-    return dictionary(notebook.get("metadata")), cells
+    return dictionary(notebook.get("metadata")), [read_cell(cell) for cell in notebook["cells"]]
+
+
+def read_cell(cell: object) -> dict:
+    """Return a cell's id, label, type and source; raise a ValueError if it is none."""
+    if not isinstance(cell, dict):
+        raise ValueError("not a notebook: one of its cells is none")
+    source, metadata = cell.get("source"), dictionary(cell.get("metadata"))
+    text = "".join(map(str, source)) if isinstance(source, list) else str(source or "")
+    return {
+        "id": str(cell.get("id", metadata.get("id"))),
+        "label": str(metadata.get("exercise")),
+        "type": cell.get("cell_type"),
+        "source": text.encode("utf8", "replace").decode("utf8"),  # no half characters
+    }
 
 
 def dictionary(value: object) -> dict:
@@ -111,18 +109,27 @@ def chapter_of(metadata: dict, cells: list[dict], chapters: list[Chapter]) -> Ch
     """
     stem = str(dictionary(metadata.get("course")).get("chapter"))
     text = "\n".join(cell["source"] for cell in cells if cell["type"] == "markdown")
-    counts = Counter({chapter.stem: len(titled(text, chapter)) for chapter in chapters})
-    if stem not in counts:
-        [(stem, count)] = counts.most_common(1)
-        if not count:
-            raise ValueError("no chapter of this book: none of its exercises is there")
-    return next(chapter for chapter in chapters if chapter.stem == stem)
+    for chapter in chapters:
+        if chapter.stem == stem:
+            return chapter
+    likeliest = max(chapters, key=lambda chapter: len(titled(text, chapter)))
+    if not titled(text, likeliest):
+        raise ValueError("no chapter of this book: none of its exercises is there")
+    return likeliest
 
 
 def titled(text: str, chapter: Chapter) -> list[Exercise]:
-    """List the exercises that a text begins."""
-    return [each for each in chapter.exercises
-            if re.search(TITLE.format(re.escape(each.title)), text)]  # fmt: skip
+    """Return the exercises that a text begins, in MyST or in plain Markdown.
+
+    Only the words of a line count: editors change the signs around them.
+    """
+    lines = set(map(words, text.split("\n")))
+    return [each for each in chapter.exercises if words(f"exercise {each.title}") in lines]
+
+
+def words(line: str) -> str:
+    """Return the words of a line in small letters, with nothing else between them."""
+    return " ".join(re.findall(r"\w+", line.lower()))
 
 
 def answers_in(cells: tuple[dict, ...], chapter: Chapter) -> dict[str, list[dict]]:
@@ -137,14 +144,13 @@ def answers_in(cells: tuple[dict, ...], chapter: Chapter) -> dict[str, list[dict
     found: dict[str, list[dict]] = {}
     current = None
     for cell in cells:
+        text = cell["source"] if cell["type"] == "markdown" else ""
         if exercise := known.get(cell["id"]) or known.get(cell["label"]):
             current = exercise
-        elif cell["type"] == "markdown" and (begun := titled(cell["source"], chapter)):
+        elif begun := titled(text, chapter):
             current = begun[-1]
             continue
-        elif cell["id"] in chapter.ids or (
-            cell["type"] == "markdown" and ENDS.search(cell["source"])
-        ):
+        elif cell["id"] in chapter.ids or ENDS.search(text):
             current = None
         if current:
             found.setdefault(current.label, []).append(cell)

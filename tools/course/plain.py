@@ -7,18 +7,18 @@ The solutions of the exercises come last. A first cell brings `helpers` where it
 
 import base64
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import nbformat
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from tools.course import myst
 from tools.course.address import ROOT, Address, read
+from tools.course.chapters import chapters
+from tools.course.myst import Directive
 
-OPENS = re.compile(r"^(:{3,})\{([\w-]+)\}\s*(.*)$")
-OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
 LINK = re.compile(r"`[^`\n]+`|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 REFERENCE = re.compile(r"^\((ref-[\w-]+)\)=\n(.+)$", re.M)
 NO_SLIDE = {"slideshow": {"slide_type": "skip"}}
@@ -37,41 +37,10 @@ except ModuleNotFoundError:
         raise SystemExit("pip could not install it: is there a connection? " + how) from None"""
 
 
-class Directive(NamedTuple):
-    """A MyST directive between two fences."""
-
-    name: str
-    title: str  #: what stands behind the name
-    options: dict[str, str]
-    body: list[str]
-
-
-def parse(lines: list[str]) -> Iterator[str | Directive]:
-    """Yield each line of text, and each directive with its body unparsed; code stays as it is."""
-    lines, in_code = [line.rstrip("\r") for line in lines], False
-    while lines:
-        line = lines.pop(0)
-        in_code ^= line.startswith("```")
-        if in_code or not (opens := OPENS.match(line)):
-            yield line
-            continue
-        fence, name, title = opens.groups()
-        closing = [i for i, other in enumerate(lines) if other.rstrip() == fence]
-        if not closing:
-            raise ValueError(f"{line}: this directive is not closed by {fence}")
-        end = closing[0]
-        body, lines = lines[:end], lines[end + 1 :]
-        options = {}
-        while body and (option := OPTION.match(body[0])):
-            options[option[1]] = option[2]
-            body.pop(0)
-        yield Directive(name, title, options, body)
-
-
-def plain_lines(lines: list[str]) -> list[str]:
-    """Turn MyST into plain Markdown."""
+def plain_lines(text: str) -> list[str]:
+    """Turn MyST into lines of plain Markdown."""
     found: list[str] = []
-    for part in parse(lines):
+    for part in myst.parse(text):
         found += [part] if isinstance(part, str) else plain_directive(part)
     return found
 
@@ -140,36 +109,23 @@ def attach(path: str, attachments: dict) -> str:
 def plain_cell(source: str, address: Address) -> tuple[str, dict]:
     """Return a cell's text in plain Markdown, and the figures that it shows."""
     attachments: dict = {}
-    text = "\n".join(plain_lines(source.split("\n")))
+    text = "\n".join(plain_lines(source))
     text = LINK.sub(lambda match: plain_link(match, address, attachments), text)
     return re.sub(r"\n{3,}", "\n\n", text).strip(), attachments
 
 
-def split_cell(source: str) -> list[str]:
-    """Split a cell's text where a solution starts or ends, so that it can be moved."""
-    return [part for part in re.split(r"(?=^:::\{solution-start\})|(?<=^:::\{solution-end\}\n:::)$",
-                                      source, flags=re.M) if part.strip()]  # fmt: skip
-
-
-def solutions_last(cells: list) -> list:
+def solutions_last(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Move each solution, from its start to its end, behind everything else."""
-    kept, moved, inside, title = [], [], False, ""
-    for cell in cells:
-        if cell.cell_type != "markdown":
-            (moved if inside else kept).append(cell)
-            continue
-        for i, part in enumerate(split_cell(cell.source)):
-            if found := re.findall(r"^:::\{exercise\} (.+)$", part, re.M):
-                title = found[-1]
-            if start := part.lstrip().startswith(":::{solution-start}"):
-                inside = True
-            name = cell.id if i == 0 else f"{cell.id}-{i}"
-            copy = new_markdown_cell(part, id=name, metadata=cell.metadata)
-            if start:
-                copy.source = f"### Solution: {title}\n" + part.split("\n:::", 1)[1]
-            (moved if inside else kept).append(copy)
-            if ":::{solution-end}" in part:
-                inside = False
+    kept, moved, titles = [], [], {}
+    for piece in myst.pieces(cells):
+        cell = NotebookNode(piece.cell | {"id": piece.id, "source": piece.text})
+        if cell.cell_type == "markdown":
+            found = myst.directives(piece.text, "exercise")
+            titles |= {each.options["label"]: each.title for each in found}
+            for start in myst.directives(piece.text, "solution-start"):
+                heading = f"### Solution: {titles[start.title]}\n"
+                cell.source = cell.source.replace(start.source, heading)
+        (moved if piece.in_solution else kept).append(cell)
     heading = new_markdown_cell("## Solutions", id="solutions", metadata=NO_SLIDE)
     return [*kept, heading, *moved] if moved else kept
 
@@ -200,19 +156,25 @@ def plain_code(cell) -> list:
     return [cell, *below]
 
 
-def plain_notebook(path: Path, notebook=None, address: Address | None = None):
+def plain_notebook(
+    path: Path,
+    notebook: NotebookNode | None = None,
+    address: Address | None = None,
+    last: bool = True,
+) -> NotebookNode:
     """Return a chapter as a notebook in plain Markdown; cells keep their ids.
 
     Args:
         path: the chapter's file; its stem is kept in the notebook's metadata
         notebook: what to convert, if it is not what the file holds
         address: where the site and the repository are; those of `_config.yml` by default
+        last: whether solutions come last, and not each behind its exercise
     """
-    notebook = notebook or nbformat.read(path, as_version=4)
+    copy: NotebookNode = notebook or nbformat.read(path, as_version=4)
     address = address or read()
-    cited = references("\n".join(cell.source for cell in notebook.cells))
+    cited = references("\n".join(cell.source for cell in copy.cells))
     cells = []
-    for cell in solutions_last(notebook.cells):
+    for cell in solutions_last(copy.cells) if last else copy.cells:
         if cell.cell_type == "code":
             cells += plain_code(cell)
             continue
@@ -225,15 +187,14 @@ def plain_notebook(path: Path, notebook=None, address: Address | None = None):
     if cited:
         text = f"## References\n\n{cited}"
         cells.append(new_markdown_cell(text, id="references", metadata=NO_SLIDE))
-    notebook.cells = cells
-    notebook.metadata["course"] = {"chapter": path.stem}
-    return notebook
+    copy.cells = cells
+    copy.metadata["course"] = {"chapter": path.stem}
+    return copy
 
 
 def all_copies() -> dict[str, str]:
     """Return the plain copies of all chapters as they are stored, by the names of their files."""
-    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    return {path.name: nbformat.writes(plain_notebook(path)) for path in paths}
+    return {path.name: nbformat.writes(plain_notebook(path)) for path in chapters()}
 
 
 def main(out: Path) -> int:

@@ -22,12 +22,15 @@ from pygments.lexers import PythonLexer
 
 from tools.course import guide
 from tools.course.address import ROOT
-from tools.course.plain import LINK, Directive, parse
+from tools.course.chapters import chapters, title
+from tools.course.myst import Directive, parse
+from tools.course.plain import LINK
 
 MOST_LEADS = 3  # first sentences on a slide
 SHORT = 60  # characters: a shorter sentence does not stand alone
 ROOM = 590  # pixels of a slide's height for code and what it printed
 LINE = 44  # pixels of a line of text
+ITEM = r"(?:- |\d+\. )"  # of a list
 SENTENCE = re.compile(r"^.*?[.?!](?=\s|$)(?<!e\.g\.)(?<!i\.e\.)(?<!et al\.)", re.S)
 TEMPLATE = """\
 <!DOCTYPE html>
@@ -78,16 +81,10 @@ def site_link(match: re.Match) -> str:
 
 def lead(paragraph: str) -> str:
     """Return the first sentence of a paragraph, or of each item of a list."""
-    if re.match(r"(?:- |\d+\. )", paragraph):
-        items = re.split(r"\n(?=- |\d+\. )", paragraph)
-        return "\n".join(lead_of_item(item) for item in items)
-    return first_sentence(paragraph)
-
-
-def lead_of_item(item: str) -> str:
-    """Return an item of a list up to the end of its first sentence."""
-    mark, text = re.match(r"(- |\d+\. )(.*)", item, re.S).groups()
-    return mark + first_sentence(text)
+    if not re.match(ITEM, paragraph):
+        return first_sentence(paragraph)
+    items = [item.split(" ", 1) for item in re.split(rf"\n(?={ITEM})", paragraph)]
+    return "\n".join(f"{mark} {first_sentence(text)}" for mark, text in items)
 
 
 def first_sentence(text: str) -> str:
@@ -176,7 +173,7 @@ class Deck:
 
     def box(self, box: Directive) -> None:
         """Show a box whole, on a slide of its own."""
-        text, kind = "\n".join(box.body), (box.options.get("class") or "box").split()[0]
+        text, kind = box.body, (box.options.get("class") or "box").split()[0]
         title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
         if kind == "chapter-box":
             self.stacks[-1][-1]["html"] += render(text)
@@ -191,7 +188,8 @@ class Deck:
         """Show a figure of the book."""
         path = ROOT / "notebooks" / figure.title
         kind = {".svg": "svg+xml", ".jpg": "jpeg", ".png": "png"}[path.suffix]
-        self.picture(kind, path.read_bytes(), figure.options.get("alt", ""), " ".join(figure.body))
+        caption = figure.body.replace("\n", " ")
+        self.picture(kind, path.read_bytes(), figure.options.get("alt", ""), caption)
 
     def picture(self, kind: str, data: bytes, alt: str, caption: str) -> None:
         """Show a picture with its caption."""
@@ -202,7 +200,7 @@ class Deck:
     def markdown(self, source: str) -> None:
         """Add a cell of text."""
         text: list[str] = []
-        for part in [*parse(source.split("\n")), ""]:
+        for part in [*parse(source), ""]:
             if isinstance(part, str) and part and not re.match("#{1,6} ", part):
                 text.append(part)
                 continue
@@ -274,15 +272,14 @@ def deck(path: Path, number: int) -> str:
         if cell.metadata.get("slideshow", {}).get("slide_type") == "skip":
             continue
         slides.markdown(cell.source) if cell.cell_type == "markdown" else slides.code(cell)
-    title = re.search(r"^# (.+)$", notebook.cells[0].source, re.M)[1]
     style = HtmlFormatter(style="friendly").get_style_defs("pre.code")
-    return TEMPLATE.format(title=escape(title), pygments=style, slides=slides.html())
+    return TEMPLATE.format(title=escape(title(path)), pygments=style, slides=slides.html())
 
 
 def main(out: Path) -> int:
     """Write the decks of all chapters into a folder of the site."""
     out.mkdir(parents=True, exist_ok=True)
-    for number, path in enumerate(sorted((ROOT / "notebooks").glob("*.ipynb")), 1):
+    for number, path in enumerate(chapters(), 1):
         (out / f"{path.stem}.html").write_text(deck(path, number), "utf8")
     print(f"written: slides of the chapters, in {out}")
     return 0

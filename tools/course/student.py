@@ -7,23 +7,20 @@ The cells in which a student answers keep the ids that they have in the book, an
 gets an empty one: that is how `check` finds the answers.
 """
 
-import io
-import re
 import sys
-import zipfile
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from tools.course.archives import add, write_whole
-from tools.course.exercises import EXERCISE, NOTEBOOKS, PROMPT, read_chapter
+from helpers.runtime import atomic_write
+from tools.course import myst
+from tools.course.archives import pack_chapters
+from tools.course.chapters import chapters
+from tools.course.exercises import PROMPT, read_chapter
 from tools.course.plain import plain_notebook
 
-START = re.compile(r"^(:{3,})\{solution-start\}.*?^\1 *$", re.M | re.S)
-END = re.compile(r"^(:{3,})\{solution-end\}.*?^\1 *$", re.M | re.S)
-WHOLE = re.compile(r"^(:{3,})\{solution\}.*?^\1 *$", re.M | re.S)
 OF_SOLUTIONS = " Solutions are folded."  # chapter 1 says so, and the copies have none
 README = "README.txt"
 ABOUT = """\
@@ -39,19 +36,19 @@ To check what they hand in: make check STUDENT=folder
 def student_copy(path: Path) -> NotebookNode:
     """Return a chapter without solutions and outputs, with a cell for every answer."""
     notebook = without_solutions(nbformat.read(path, as_version=4))
-    exercises = read_chapter(path).exercises
-    empty = {each.label: each.cell for each in exercises if not each.source}
+    exercises = {each.label: each for each in read_chapter(path).exercises}
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
-        if cell.cell_type == "markdown":
-            labels = [label for _, label in EXERCISE.findall(cell.source) if label in empty]
-            cells += [new_markdown_cell(PROMPT, id=empty[label]) for label in labels]
-        else:
+        if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            continue
+        for found in myst.directives(cell.source, "exercise"):
+            if not (exercise := exercises[found.options["label"]]).source:
+                cells.append(new_markdown_cell(PROMPT, id=exercise.cell))
     notebook.cells = cells
     notebook = plain_notebook(path, notebook)
-    labels = {each.cell: each.label for each in exercises}
+    labels = {each.cell: each.label for each in exercises.values()}
     for cell in notebook.cells:
         if cell.id in labels:
             cell.metadata["exercise"] = labels[cell.id]
@@ -60,39 +57,30 @@ def student_copy(path: Path) -> NotebookNode:
 
 def without_solutions(notebook: NotebookNode) -> NotebookNode:
     """Take all solutions out of a notebook, with the cells that hold nothing else."""
-    cells, inside = [], False
+    texts: dict[str, str] = {}
+    for cell, _, in_solution, text in myst.pieces(notebook.cells):
+        for whole in myst.directives(text, "solution") if cell.cell_type == "markdown" else []:
+            text = text.replace(whole.source, "")
+        kept = "" if in_solution else text
+        texts[cell.id] = f"{texts.get(cell.id, '')}\n{kept}"
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            text = cell.source
-            if inside and (end := END.search(text)):
-                text, inside = text[end.end() :], False
-            text = "" if inside else WHOLE.sub("", text).replace(OF_SOLUTIONS, "")
-            if start := START.search(text):
-                text, inside = text[: start.start()], True
-            cell.source = text.strip()
-        if cell.source.strip() and not (inside and cell.cell_type == "code"):
-            cells.append(cell)
-    notebook.cells = cells
+        cell.source = texts[cell.id].replace(OF_SOLUTIONS, "").strip()
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
     return notebook
 
 
 def key_copy(path: Path) -> NotebookNode:
     """Return a chapter with its outputs, and each solution behind its exercise."""
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = END.sub("", START.sub("**Solution**", cell.source))
-    return plain_notebook(path, notebook)
+    return plain_notebook(path, last=False)
 
 
-def write_copies(out: Path, name: str, notebooks: dict[str, str]) -> None:
-    """Write notebooks into a folder of `out`, and into a zip beside it."""
-    zipped = io.BytesIO()
-    with zipfile.ZipFile(zipped, "w") as archive:
-        for file, text in notebooks.items():
-            write_whole(out / name / file, text.encode())
-            add(archive, f"{name}/{file}", text.encode())
-    write_whole(out / f"{name}.zip", zipped.getvalue())
+def write_copies(folder: Path, notebooks: dict[str, str]) -> None:
+    """Write notebooks, by the names of their files, into a folder, and into a zip beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in notebooks.items():
+        with atomic_write(folder / name) as aside:
+            aside.write_text(text, "utf8")
+    pack_chapters(folder.with_suffix(".zip"), notebooks)
 
 
 def main(out: Path) -> int:
@@ -102,11 +90,12 @@ def main(out: Path) -> int:
     if not (out / README).exists() and any((out / name).exists() for name in names):
         print(f"{out} has files that are not of this: name another folder", file=sys.stderr)
         return 1
-    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     try:
-        write_whole(out / README, ABOUT.encode())
+        out.mkdir(parents=True, exist_ok=True)
+        (out / README).write_text(ABOUT, "utf8")
         for name, make in makers.items():
-            write_copies(out, name, {path.name: nbformat.writes(make(path)) for path in paths})
+            copies = {path.name: nbformat.writes(make(path)) for path in chapters()}
+            write_copies(out / name, copies)
     except OSError as error:
         print(f"The copies are not all written: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,9 @@ import tomllib
 from pathlib import Path
 from string import ascii_lowercase
 
-ROOT = Path(__file__).parents[2]
+from tools.course.address import ROOT
+from tools.course.chapters import chapters
+
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
 
@@ -52,12 +54,6 @@ def cell(questions: list[dict]) -> str:
     return "\n\n".join(parts)
 
 
-def notebook(chapter: int) -> Path:
-    """Return a chapter's notebook."""
-    (path,) = (ROOT / "notebooks").glob(f"{chapter:02}_*.ipynb")
-    return path
-
-
 def answers(quizzes: dict[int, list[dict]]) -> str:
     """Return the page of answers."""
     parts = [ANSWERS]
@@ -80,9 +76,9 @@ def write(path: Path, text: str) -> None:
 
 def main() -> None:
     """Write all chapters and the answers."""
-    quizzes = {chapter: read(chapter) for chapter in range(1, 7)}
-    for chapter, questions in quizzes.items():
-        write(notebook(chapter), cell(questions))
+    quizzes = {chapter: read(chapter) for chapter in range(1, len(chapters()) + 1)}
+    for path, questions in zip(chapters(), quizzes.values(), strict=True):
+        write(path, cell(questions))
     (ROOT / "book" / "answers.md").write_text(answers(quizzes), "utf8")
 
 

@@ -1,0 +1,322 @@
+"""Bringing the photographs: whole and verified, or not at all; nothing of the user's is touched."""
+
+import errno
+import io
+import random
+import runpy
+import shutil
+import socket
+import stat
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from http.server import ThreadingHTTPServer
+
+import pytest
+import requests
+import stand_ins
+
+from helpers import assets
+from tools import photographs
+from tools.photographs import bring, remove
+
+NAMES = list(assets.PHOTOS)
+
+
+@pytest.fixture
+def stick(tmp_path, monkeypatch):
+    """A folder with the three archives."""
+    known = stand_ins.make_archives(tmp_path / "stick")
+    stand_ins.known_by(known, monkeypatch.setattr)
+    return tmp_path / "stick"
+
+
+@pytest.fixture
+def folder():
+    """Our folder, which is not there yet."""
+    return assets.photographs_folder()
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["photographs", *map(str, arguments)])
+    return photographs.main()
+
+
+@pytest.mark.parametrize("way", ["folder", "server", "authors"])
+def test_what_was_brought_is_whole_and_goes_without_a_trace(way, stick, folder, monkeypatch):
+    with stand_ins.serving(stick) as address:
+        for name, known in photographs.SOURCES.items():
+            there = known._replace(url=f"{address}/{known.archive}")
+            monkeypatch.setitem(photographs.SOURCES, name, there)
+        source = {"folder": str(stick), "server": address.replace("http://", ""), "authors": None}
+        for name in NAMES:
+            assert bring(name, source[way]).startswith("brought to")
+    assert all(map(assets.has_photographs, NAMES))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["archives", *(photos.target for photos in assets.PHOTOS.values())]
+    )
+    assert stand_ins.listing(folder / "archives") == stand_ins.listing(stick)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert {bring(name, "nowhere") for name in NAMES} == {"is there already"}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    shutil.rmtree(folder / "hymenoptera_data")
+    bring("ants_bees", "nowhere")  # from the archive that was kept
+    (folder / "hymenoptera_data" / "train" / ".DS_Store").write_text("made by macOS")
+    assert remove() == [] and not folder.exists() and folder.parent.exists()
+    assert remove() == []
+
+
+def test_the_server_serves_the_archives_and_nothing_else(stick):
+    stand_ins.write(stick / "secret.txt", "secret")
+    stand_ins.write(stick.parent / "outside.txt", "secret")
+    with stand_ins.serving(stick) as address:
+        for path in ("secret.txt", "", "../outside.txt", "%2e%2e/outside.txt", "/etc/passwd"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"{address}/{path}")
+            assert refused.value.code == 404, path
+
+
+class Faulty(photographs.Listed):
+    """Sends half of each file, another file of its length, or a page of the network's."""
+
+    fault = ""
+
+    def copyfile(self, source, outputfile):
+        content = source.read()
+        middle = len(content) // 2
+        if self.fault == "dropped":
+            content = content[:middle]
+        elif self.fault == "wrong":
+            content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        else:
+            content = b"<html>Please accept the terms.</html>".ljust(len(content))
+        outputfile.write(content)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", ["dropped", "wrong", "a page"])
+def test_of_what_came_wrong_nothing_is_kept(fault, name, stick, folder, monkeypatch):
+    monkeypatch.setattr(Faulty, "fault", fault)
+    expected = requests.RequestException if fault == "dropped" else ValueError
+    with stand_ins.serving(stick, Faulty) as address, pytest.raises(expected):
+        bring(name, address)
+    assert list(stand_ins.listing(folder)) == ["archives"]
+    assert bring(name, str(stick)).startswith("brought")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_what_is_damaged_nothing_is_placed(name, stick, folder):
+    archive = stick / photographs.SOURCES[name].archive
+    content, numbers, harmless = archive.read_bytes(), random.Random(0), 0
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[numbers.randrange(len(content))] ^= 1 << numbers.randrange(8)
+        archive.write_bytes(damaged[: numbers.choice([-1, len(content)])])
+        try:
+            bring(name, str(stick))
+        except (ValueError, OSError) as error:
+            assert str(archive) in str(error)
+            assert list(stand_ins.listing(folder)) == ["archives"]
+        else:  # a byte that says nothing, such as a date in a .zip
+            assert assets.has_photographs(name) and remove() == []
+            harmless += 1
+    assert harmless < (20 if name == "ants_bees" else 1)
+    archive.write_bytes(b"")
+    with pytest.raises(ValueError, match="damaged or another file"):
+        bring(name, str(stick))
+
+
+UNSAFE = ["../out", "a/../../out", "/out", "..", "\\out", "a\\..\\out", "C:out"]
+
+
+@pytest.mark.parametrize("fault", [*UNSAFE, "link", "many", "large"])
+def test_a_zip_that_holds_what_it_should_not_is_not_unpacked(fault, tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs, "MAX_FILES", 5)
+    monkeypatch.setattr(photographs, "MAX_BYTES", 1000)
+    sizes = {"many": [0] * 6, "large": [501, 500]}.get(fault, [1])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for i, size in enumerate(sizes):
+            info = zipfile.ZipInfo("x")
+            info.filename = fault if fault in UNSAFE else f"{i}"
+            info.external_attr = (stat.S_IFLNK if fault == "link" else 0) << 16
+            archive.writestr(info, bytes(size))
+    with pytest.raises(ValueError, match=r"leads out|more than 5 files or 1000 bytes"):
+        photographs.unpack(tmp_path / "a.zip", tmp_path / "deep")
+    assert list(stand_ins.listing(tmp_path)) == ["a.zip", "deep"]
+
+
+@pytest.mark.parametrize("fault", ["../out", "link", "device"])
+def test_a_tar_that_leads_out_of_its_folder_is_not_unpacked(fault, tmp_path):
+    kinds = {"link": tarfile.SYMTYPE, "device": tarfile.CHRTYPE}
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo(fault)
+        info.type, info.linkname = kinds.get(fault, tarfile.REGTYPE), "../../a.tar.gz"
+        archive.addfile(info, io.BytesIO())
+    with pytest.raises(tarfile.TarError):
+        photographs.unpack(tmp_path / "a.tar.gz", tmp_path / "deep")
+    assert list(stand_ins.listing(tmp_path)) == ["a.tar.gz", "deep"]
+
+
+# ---- the user's own things -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("folder", "archives"), ("folder", "hymenoptera_data"), ("file", ""), ("file", "archives"),
+     ("link", ""), ("link", "archives"), ("link", "hymenoptera_data"), ("dangling link", ""),
+     ("dangling link", "hymenoptera_data")],
+)  # fmt: skip
+def test_what_lies_in_its_place_is_named_and_left(kind, place, stick, folder, tmp_path):
+    path, mine = folder / place, tmp_path / "mine"
+    for name in ("hymenoptera_data.zip", "train/ants/mine.jpg"):
+        stand_ins.write(mine / name, f"my {name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "file":
+        path.write_text("mine")
+    elif kind == "folder":
+        shutil.copytree(mine, path)
+    else:
+        path.symlink_to(mine if kind == "link" else "nowhere")
+    before = stand_ins.listing(tmp_path)
+    with pytest.raises((OSError, ValueError), match=str(path)):
+        bring("ants_bees", str(stick))
+    after = stand_ins.listing(tmp_path)
+    assert before.items() <= after.items()
+    assert {name.rpartition("/")[2] for name in after.keys() - before.keys()} <= {"archives"}
+    remove()
+    assert before.items() <= stand_ins.listing(tmp_path).items()
+
+
+def test_removing_leaves_and_names_what_was_not_brought(stick, folder, monkeypatch, capsys):
+    for name in NAMES:
+        bring(name, str(stick))
+    mine = ["hymenoptera_data/train/.notes", "cifar-10-batches-py/mine.jpg", "notes.txt",
+            "archives/letters.zip", ".hidden/x", "unfinished/x"]  # fmt: skip
+    for name in mine:
+        stand_ins.write(folder / name, "mine")
+    (folder / "linked").symlink_to(stick)
+    stand_ins.write(folder / f"{photographs.UNFINISHED}x" / "half.jpg", "of a killed process")
+    assert assets.has_photographs("ants_bees")
+    assert run(monkeypatch, "remove") == 0
+    names = [".hidden", "archives", "cifar-10-batches-py", "hymenoptera_data", "linked",
+             "notes.txt", "unfinished"]  # fmt: skip
+    assert f"since changed or not brought: {', '.join(names)}\n" in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all((folder / name).read_text() == "mine" for name in mine)
+    assert assets.has_photographs("ants_bees") and len(stand_ins.listing(stick)) == 3
+    for name in mine[:2]:
+        (folder / name).unlink()
+    (folder / "hymenoptera_data" / "train" / "ants" / "train.jpg").write_text("changed")
+    names.remove("cifar-10-batches-py")
+    assert remove() == names
+
+
+# ---- interrupted, twice at once, no space --------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+@pytest.mark.parametrize("step", ["shutil.copyfile", "zipfile.ZipFile.extractall", "os.replace"])
+def test_stopped_at_any_step_it_leaves_nothing_half(step, error, stick, folder, monkeypatch):
+    def stop(*_, **__):
+        raise error
+
+    monkeypatch.setattr(step, stop)
+    with pytest.raises(type(error)):
+        bring("ants_bees", str(stick))
+    assert list(stand_ins.listing(folder)) == ["archives"]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_another_process_has_brought_meanwhile_is_left_in_its_place(name, stick, monkeypatch):
+    unpack = photographs.unpack
+
+    def slowly(archive, unpacked):
+        monkeypatch.setattr(photographs, "unpack", unpack)
+        bring(name, str(stick))
+        unpack(archive, unpacked)
+
+    monkeypatch.setattr(photographs, "unpack", slowly)
+    assert bring(name, str(stick)).startswith("brought")
+    assert assets.has_photographs(name) and remove() == []
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_left_out_in_a_room_and_fails_at_the_authors(stick, monkeypatch, capsys):
+    (stick / "cifar-10-python.tar.gz").rename(stick / "moved")
+    with stand_ins.serving(stick) as address:
+        for name, known in photographs.SOURCES.items():
+            there = known._replace(url=f"{address}/{known.archive}")
+            monkeypatch.setitem(photographs.SOURCES, name, there)
+        assert run(monkeypatch, "bring") == 1
+        assert run(monkeypatch, "bring", "--from", address) == 0
+        said = capsys.readouterr().out
+        assert "photographs of ants and bees: is there already" in said
+        assert said.count("CIFAR-10: left out, 404 ") == 2
+    assert run(monkeypatch, "bring", "--from", stick) == 0
+    assert f"left out, {stick} has no cifar-10-python.tar.gz" in capsys.readouterr().out
+    stand_ins.write(stick / "cifar-10-python.tar.gz", "damaged")
+    assert run(monkeypatch, "bring", "--from", stick) == 1
+    assert "CIFAR-10: failed, " in capsys.readouterr().err
+
+
+def test_without_a_network_it_says_what_to_do(monkeypatch, capsys):
+    assert run(monkeypatch, "bring", "--from", "127.0.0.1:9") == 1
+    said = capsys.readouterr().err
+    assert "no connection to http://127.0.0.1:9/hymenoptera_data.zip: look at the network" in said
+    assert "Nothing was brought" in said
+
+
+@pytest.mark.parametrize("source", ["192.168.1.20:8000", "teacher.local:8000/", "[::1]:8000",
+                                    "teacher-1:80/archives", "https://site.org"])  # fmt: skip
+def test_an_address_is_known_as_one(source):
+    found = photographs.find(photographs.SOURCES["backbone"], source)
+    assert found.startswith(("http://", "https://")) and found.count("//") == 1
+
+
+def test_a_folder_is_known_as_one(stick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stick.rename("room:8000")
+    assert bring("backbone", "room:8000").startswith("brought")
+    for source in ("192.168.1.20", "nowhere", "C:\\stick", "~/stick"):
+        with pytest.raises(FileNotFoundError, match="an address begins with http://"):
+            bring("cifar10", source)
+
+
+def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
+    served = []
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda self: served.append(self))
+    (stick / "cifar-10-python.tar.gz").unlink()
+    run(monkeypatch, "serve", "--from", stick, "--port", 0)
+    port = served[0].server_port
+    said = capsys.readouterr().out
+    assert "Serving hymenoptera_data.zip, resnet18-f37072fd.pth. In the room: make data" in said
+    assert f":{port}\n" in said and "127.0.0.1" not in said
+    assert served[0].server_address[0] == "0.0.0.0"  # not only this machine
+    with pytest.raises(FileNotFoundError, match="bring the photographs first"):
+        run(monkeypatch, "serve")
+    with socket.create_server(("", 0)) as other, pytest.raises(SystemExit, match="in use"):
+        arguments = ["photographs", "serve", "--from", str(stick), "--port"]
+        monkeypatch.setattr("sys.argv", [*arguments, str(other.getsockname()[1])])
+        runpy.run_module("tools.photographs", run_name="__main__")
+
+
+def test_status_and_verify_tell_whole_from_changed_from_missing(stick, folder, monkeypatch, capsys):
+    assert run(monkeypatch, "verify") == 0
+    assert capsys.readouterr().out.count("missing") == 3
+    for name in NAMES:
+        bring(name, str(stick))
+    assert run(monkeypatch, "status") == 0
+    said = capsys.readouterr().out
+    assert said.count("whole") == 6 and "cifar10    photos    CIFAR-10" in said
+    (folder / "resnet18-f37072fd.pth").write_text("changed")
+    assert run(monkeypatch, "verify") == 1
+    assert "backbone   photos    changed" in capsys.readouterr().out
+    rendered = assets.RENDERED["cifar10"]._replace(sha256="another")
+    monkeypatch.setitem(assets.RENDERED, "cifar10", rendered)
+    (folder / "resnet18-f37072fd.pth").unlink()
+    assert run(monkeypatch, "verify") == 1
+    assert "cifar10    rendered  damaged: " in capsys.readouterr().out

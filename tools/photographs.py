@@ -1,0 +1,285 @@
+"""Bring the photographs, look after them, serve them: python -m tools.photographs --help.
+
+All of it goes into one folder of our own; nothing beside it is written or removed. In there, an
+archive is downloaded or copied and unpacked aside, and moved into place once its content has been
+verified: as a whole or not at all. An interrupted download begins anew.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import stat
+import sys
+import tarfile
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import pooch
+import psutil
+import requests
+from torchvision.datasets import CIFAR10
+
+from helpers import assets
+from helpers.pictures.folders import made_by_systems
+
+UNFINISHED = ".unfinished-by-make-data-"  # what a killed process leaves, and `remove` removes
+MAX_FILES, MAX_BYTES = 500, 60_000_000  # in a .zip
+SUMS = "SHA256SUMS"  # names the files of a stick
+
+
+class Source(NamedTuple):
+    """The archive that holds the photographic form of an asset."""
+
+    archive: str  #: the name of the file to bring
+    url: str  #: where its authors publish it
+    hash: str | None  #: of the archive; None where it is known by what it holds
+
+
+SOURCES = {
+    "ants_bees": Source(
+        "hymenoptera_data.zip", "https://download.pytorch.org/tutorial/hymenoptera_data.zip", None
+    ),
+    "cifar10": Source(
+        "cifar-10-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        f"md5:{CIFAR10.tgz_md5}",
+    ),
+    "backbone": Source(
+        "resnet18-f37072fd.pth",
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        f"sha256:{assets.IMAGENET_SHA256}",
+    ),
+}
+
+
+def names_of_archives() -> list[str]:
+    """Name the archives that hold the photographs."""
+    return [known.archive for known in SOURCES.values()]
+
+
+def bring(name: str, source: str | None = None) -> str:
+    """Bring the photographic form of an asset, if it isn't there; say so.
+
+    source: a folder or an address that holds the archive; without one, its authors' address.
+
+    Raises ValueError where what came is not what it should be, FileExistsError where something else
+    lies in its place, and another OSError where it can't be had, or the disk is full or closed.
+    """
+    if assets.has_photographs(name):
+        return "is there already"
+    known, folder = SOURCES[name], assets.photographs_folder()
+    target, kept = folder / assets.PHOTOS[name].target, folder / "archives" / known.archive
+    origin = str(kept) if kept.is_file() else find(known, source)
+    for path in (target, folder, kept.parent):
+        if path.is_symlink() or (path.exists() and (path == target or not path.is_dir())):
+            raise FileExistsError(f"{path} was changed or is something else: move it away first")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as aside:
+        unpacked = Path(aside, "unpacked")
+        try:
+            archive = fetch(origin, known, aside)
+            unpack(archive, unpacked)
+            if not assets.has_photographs(name, unpacked):
+                raise ValueError("it does not hold what it should")
+        except OSError:
+            raise
+        except Exception as error:  # a damaged archive can raise nearly anything
+            raise ValueError(f"{origin} is damaged or another file: {error}") from error
+        if not kept.is_file():
+            os.replace(archive, kept)
+        try:
+            os.replace(unpacked / target.name, target)
+        except OSError:
+            if not assets.has_photographs(name):  # else another process has just brought it
+                raise
+    return f"brought to {target}"
+
+
+def find(known: Source, source: str | None) -> str:
+    """Return the address of an archive, or its path; before a port, http:// may be left out."""
+    if source is None:
+        return known.url
+    folder = Path(source).expanduser()
+    if re.search(r"[\w\]]:\d+(/|$)", source) and "://" not in source and not folder.is_dir():
+        source = f"http://{source}"
+    if "://" in source:
+        return f"{source.rstrip('/')}/{known.archive}"
+    if not (folder / known.archive).is_file():
+        raise FileNotFoundError(f"{folder} has no {known.archive} (an address begins with http://)")
+    return str(folder / known.archive)
+
+
+def fetch(origin: str, known: Source, folder: str) -> Path:
+    """Download or copy an archive into a folder; compare it with its hash, where that is known."""
+    pooch.get_logger().setLevel("WARNING")
+    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**16)
+    get = download if "://" in origin else lambda path, copy, _: shutil.copyfile(path, copy)
+    got = pooch.retrieve(origin, known.hash, known.archive, folder, downloader=get)  # pyright: ignore
+    return Path(got)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a .zip or .tar.gz into a new folder; copy any other file there.
+
+    A .zip, of which no hash is known, is refused before anything is written where it holds a link,
+    a name that leads out of the folder, or more than was expected. tarfile refuses the like.
+    """
+    folder.mkdir()
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as file:
+            members = file.infolist()
+            for member in members:
+                is_link = stat.S_ISLNK(member.external_attr >> 16)
+                if is_link or re.search(r"^/|\\|:|(^|/)\.\.(/|$)", member.filename):
+                    raise ValueError(f"{member.filename!r} is a link or leads out of the folder")
+            if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_BYTES:
+                raise ValueError(f"it holds more than {MAX_FILES} files or {MAX_BYTES} bytes")
+            file.extractall(folder)
+    elif archive.suffix == ".gz":
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data")
+    else:
+        shutil.copyfile(archive, folder / archive.name)
+
+
+def remove() -> list[str]:
+    """Remove what `bring` has brought; return the names of what is left, since it is not that."""
+    folder = assets.photographs_folder()
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as aside:
+        for path in set(folder.iterdir()) - {Path(aside)}:
+            if is_ours(path):
+                os.replace(path, Path(aside, path.name))  # as a whole: no half of it is left
+    left = sorted(path.name for path in folder.iterdir())
+    if not left:
+        folder.rmdir()
+    return left
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether what lies in our folder was brought, and holds no other file and no link."""
+    files = {file.relative_to(path) for file in path.rglob("*") if not file.is_dir()}
+    names = {file.as_posix() for file in files if file.name not in (".DS_Store", "Thumbs.db")}
+    hidden = [name for name in names if any(map(made_by_systems, name.split("/")))]
+    if path.is_symlink() or path.name.startswith(UNFINISHED):
+        return not path.is_symlink()
+    if path.name == "archives":
+        return path.is_dir() and names <= set(names_of_archives())
+    if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
+        lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
+        hidden = names - {"readme.html", *(file for file, _ in lists)}
+    found = [name for name, photos in assets.PHOTOS.items() if photos.target == path.name]
+    return not hidden and any(map(assets.has_photographs, found))
+
+
+def is_served(folder: Path, name: str) -> bool:
+    """Tell whether a file may be asked for: an archive, or one that the list of a stick names."""
+    sums = (folder / SUMS).read_text("utf8") if (folder / SUMS).is_file() else ""
+    listed = [*names_of_archives(), *(line[66:] for line in sums.splitlines())]
+    path = (folder / name).resolve()
+    is_inside = path.is_file() and path.is_relative_to(folder.resolve())
+    return is_inside and (name in listed or (name == SUMS and bool(sums)))
+
+
+class Listed(SimpleHTTPRequestHandler):
+    """Serves those files of `directory`, and no other."""
+
+    def send_head(self):
+        """Answer with the head of a file, or with 404."""
+        if is_served(Path(self.directory), unquote(self.path[1:]) or "index.html"):
+            return super().send_head()
+        self.send_error(404)
+
+    def log_message(self, *_) -> None:
+        """Print nothing: it would push the address out of sight."""
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve the archives in a folder, or all of a stick, until interrupted."""
+    names = [name for name in (*names_of_archives(), SUMS) if is_served(folder, name)]
+    if not names:
+        raise FileNotFoundError(f"No archive is in {folder}: bring the photographs first")
+    found = [one for addresses in psutil.net_if_addrs().values() for one in addresses]
+    hosts = {one.address for one in found if one.family == socket.AF_INET} - {"127.0.0.1"}
+    with ThreadingHTTPServer(("", port), partial(Listed, directory=str(folder))) as server:
+        for host in sorted(hosts) or [socket.gethostname()]:
+            address = f"http://{host}:{server.server_port}"
+            print(f"Serving {', '.join(names)}. In the room: make data FROM={address}")
+        print("Of a stick: open that address. Stop with Ctrl+C.", flush=True)
+        server.serve_forever()
+
+
+def bring_all(source: str | None) -> int:
+    """Bring whatever can be brought; print what became of each; return the exit status."""
+    results = []
+    for name, photos in assets.PHOTOS.items():
+        try:
+            print(f"{photos.summary}: {bring(name, source)}")
+            results.append("brought")
+        except (FileNotFoundError, requests.HTTPError) as error:
+            print(f"{photos.summary}: left out, {error}")
+            results.append("left out" if source else "failed")  # its authors should have it
+        except (OSError, ValueError) as error:
+            if isinstance(error, requests.ConnectionError) and error.request:
+                error = f"no connection to {error.request.url}: look at the network, or use FROM="
+            print(f"{photos.summary}: failed, {error}", file=sys.stderr)
+            results.append("failed")
+    if "brought" not in results:
+        print("Nothing was brought. The rendered edition goes on working.", file=sys.stderr)
+    return int("brought" not in results or "failed" in results)
+
+
+def verify() -> int:
+    """Check every file of both editions anew; print what is there; return the exit status."""
+    damaged, folder = 0, assets.photographs_folder()
+    for name, photos in assets.PHOTOS.items():
+        try:
+            assets.resolve(name, "rendered")
+            print(f"{name:9}  rendered  whole")
+        except ValueError as error:
+            print(f"{name:9}  rendered  damaged: {error}")
+            damaged += 1
+        exists = os.path.lexists(folder / photos.target)
+        state = "whole" if assets.has_photographs(name) else "changed" if exists else "missing"
+        print(f"{name:9}  photos    {state}")
+        damaged += state == "changed"
+    return int(damaged > 0)
+
+
+def main() -> int | None:
+    """Bring the photographs, look after them, or serve them to a room."""
+    parser = argparse.ArgumentParser(prog="python -m tools.photographs", description=main.__doc__)
+    parser.add_argument("command", choices=["bring", "status", "verify", "remove", "serve"])
+    parser.add_argument("--from", dest="source", help="the folder or address of the archives")
+    parser.add_argument("--port", type=int, default=8000, help="where to serve (%(default)s)")
+    args = parser.parse_args()
+    folder = assets.photographs_folder()
+    if args.command == "bring":
+        return bring_all(args.source)
+    if args.command == "serve":
+        return serve(Path(args.source or folder / "archives"), args.port)
+    if args.command == "remove":
+        if left := remove():
+            print(f"left in {folder}, since changed or not brought: {', '.join(left)}")
+        return 0
+    if args.command == "status":
+        assets.show_editions()
+        print(f"\nphotographs, in {folder}:")
+    return verify()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what was begun is not in its place")
+    except OSError as error:
+        sys.exit(str(error))

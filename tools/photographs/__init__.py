@@ -1,1 +1,0 @@
-"""Bring the photographs, look after them, serve them."""
