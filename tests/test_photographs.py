@@ -67,14 +67,34 @@ def test_what_was_brought_is_whole_and_goes_without_a_trace(way, stick, folder, 
     assert remove() == []
 
 
-def test_the_server_serves_the_archives_and_nothing_else(stick):
+def test_the_server_serves_archives_and_a_stick_and_nothing_else(stick, tmp_path):
+    stand_ins.write(tmp_path / "outside.txt", "secret")
     stand_ins.write(stick / "secret.txt", "secret")
-    stand_ins.write(stick.parent / "outside.txt", "secret")
+    stand_ins.write(stick / "index.html", "save install.py")
+    stand_ins.write(stick / "wheels" / "a b+1.whl", "a wheel")
+    (stick / "link.txt").symlink_to(tmp_path / "outside.txt")
+    lines = [f"{0:064}  {name}\n" for name in ("index.html", "wheels/a b+1.whl", "gone.txt",
+             "link.txt", "../outside.txt", f"{tmp_path}/outside.txt")]  # fmt: skip
+    forbidden = ["secret.txt", "gone.txt", "link.txt", "../outside.txt", "%2e%2e/outside.txt",
+                 f"{tmp_path}/outside.txt", "wheels", "wheels/"]  # fmt: skip
     with stand_ins.serving(stick) as address:
-        for path in ("secret.txt", "", "../outside.txt", "%2e%2e/outside.txt", "/etc/passwd"):
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(f"{address}/{path}")
-            assert refused.value.code == 404, path
+
+        def get(path):
+            with urllib.request.urlopen(f"{address}/{path}") as answer:
+                return answer.read().decode()
+
+        def assert_refused(*paths):
+            for path in paths:
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    get(path)
+
+        assert_refused("", "SHA256SUMS", "wheels/a%20b%2B1.whl", *forbidden)
+        stand_ins.write(stick / "SHA256SUMS", "")  # a stick that is not finished
+        assert_refused("", "SHA256SUMS")
+        stand_ins.write(stick / "SHA256SUMS", "".join(lines))
+        assert get("") == "save install.py" and get("wheels/a%20b%2B1.whl") == "a wheel"
+        assert get("SHA256SUMS") == "".join(lines)
+        assert_refused(*forbidden)
 
 
 class Faulty(photographs.Listed):
@@ -301,7 +321,7 @@ def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
     with socket.create_server(("", 0)) as other, pytest.raises(SystemExit, match="in use"):
         arguments = ["photographs", "serve", "--from", str(stick), "--port"]
         monkeypatch.setattr("sys.argv", [*arguments, str(other.getsockname()[1])])
-        runpy.run_module("tools.photographs", run_name="__main__")
+        runpy.run_path(photographs.__file__, run_name="__main__")
 
 
 def test_status_and_verify_tell_whole_from_changed_from_missing(stick, folder, monkeypatch, capsys):
@@ -311,12 +331,14 @@ def test_status_and_verify_tell_whole_from_changed_from_missing(stick, folder, m
         bring(name, str(stick))
     assert run(monkeypatch, "status") == 0
     said = capsys.readouterr().out
-    assert said.count("whole") == 6 and "cifar10    photos    CIFAR-10" in said
+    assert (
+        said.count("whole") == 3 + len(assets.RENDERED) and "cifar10    photos    CIFAR-10" in said
+    )
     (folder / "resnet18-f37072fd.pth").write_text("changed")
     assert run(monkeypatch, "verify") == 1
     assert "backbone   photos    changed" in capsys.readouterr().out
-    rendered = assets.RENDERED["cifar10"]._replace(sha256="another")
-    monkeypatch.setitem(assets.RENDERED, "cifar10", rendered)
     (folder / "resnet18-f37072fd.pth").unlink()
+    assert run(monkeypatch, "verify") == 0
+    monkeypatch.setattr(assets, "sha256_of", lambda path: "another")
     assert run(monkeypatch, "verify") == 1
     assert "cifar10    rendered  damaged: " in capsys.readouterr().out

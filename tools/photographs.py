@@ -24,10 +24,11 @@ from urllib.parse import unquote
 import pooch
 import psutil
 import requests
+from pooch.hashes import hash_matches
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
-from helpers.pictures.folders import made_by_systems
+from helpers.pictures.folders import is_hidden
 
 UNFINISHED = ".unfinished-by-make-data-"  # what a killed process leaves, and `remove` removes
 MAX_FILES, MAX_BYTES = 500, 60_000_000  # in a .zip
@@ -62,6 +63,11 @@ SOURCES = {
 def names_of_archives() -> list[str]:
     """Name the archives that hold the photographs."""
     return [known.archive for known in SOURCES.values()]
+
+
+def is_right(archive: Path, known: Source) -> bool:
+    """Tell whether a file has the hash of the archive, where that is known."""
+    return hash_matches(str(archive), known.hash)
 
 
 def bring(name: str, source: str | None = None) -> str:
@@ -166,18 +172,20 @@ def remove() -> list[str]:
 
 def is_ours(path: Path) -> bool:
     """Tell whether what lies in our folder was brought, and holds no other file and no link."""
-    files = {file.relative_to(path) for file in path.rglob("*") if not file.is_dir()}
-    names = {file.as_posix() for file in files if file.name not in (".DS_Store", "Thumbs.db")}
-    hidden = [name for name in names if any(map(made_by_systems, name.split("/")))]
-    if path.is_symlink() or path.name.startswith(UNFINISHED):
-        return not path.is_symlink()
+    inside = list(path.rglob("*"))
+    if any(file.is_symlink() for file in [path, *inside]):
+        return False
+    names = {file.relative_to(path).as_posix() for file in inside if file.is_file()}
+    names = {name for name in names if not name.endswith((".DS_Store", "Thumbs.db"))}
+    hidden = {name for name in names if any(map(is_hidden, name.split("/")))}
     if path.name == "archives":
         return path.is_dir() and names <= set(names_of_archives())
     if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
         lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
         hidden = names - {"readme.html", *(file for file, _ in lists)}
     found = [name for name, photos in assets.PHOTOS.items() if photos.target == path.name]
-    return not hidden and any(map(assets.has_photographs, found))
+    is_whole = any(map(assets.has_photographs, found)) and not hidden
+    return is_whole or path.name.startswith(UNFINISHED)
 
 
 def is_served(folder: Path, name: str) -> bool:
@@ -239,19 +247,20 @@ def bring_all(source: str | None) -> int:
 
 def verify() -> int:
     """Check every file of both editions anew; print what is there; return the exit status."""
-    damaged, folder = 0, assets.photographs_folder()
-    for name, photos in assets.PHOTOS.items():
+    states = []
+    for name in assets.RENDERED:
         try:
             assets.resolve(name, "rendered")
-            print(f"{name:9}  rendered  whole")
+            states.append("whole")
         except ValueError as error:
-            print(f"{name:9}  rendered  damaged: {error}")
-            damaged += 1
-        exists = os.path.lexists(folder / photos.target)
-        state = "whole" if assets.has_photographs(name) else "changed" if exists else "missing"
-        print(f"{name:9}  photos    {state}")
-        damaged += state == "changed"
-    return int(damaged > 0)
+            states.append(f"damaged: {error}")
+        print(f"{name:9}  rendered  {states[-1]}")
+    for name, photos in assets.PHOTOS.items():
+        exists = os.path.lexists(assets.photographs_folder() / photos.target)
+        absent = "changed" if exists else "missing"
+        states.append("whole" if assets.has_photographs(name) else absent)
+        print(f"{name:9}  photos    {states[-1]}")
+    return int(not {"whole", "missing"}.issuperset(states))
 
 
 def main() -> int | None:

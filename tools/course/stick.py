@@ -17,12 +17,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pooch.hashes import hash_matches
-
 from helpers import assets
 from tools.course import wheels
 from tools.course.archives import COURSE, pack_course
-from tools.photographs import SOURCES
+from tools.photographs import SOURCES, is_right
 
 ROOT = Path(__file__).parents[2]
 ON_STICK = Path(__file__).parent / "on_stick"
@@ -113,7 +111,7 @@ def size_of(folder: Path) -> int:
 
 
 def copy_installers(out: Path) -> None:
-    """Copy what installs the course, and the page of a server; Windows wants other ends of lines."""
+    """Copy what installs the course, and a page for a room; Windows wants other ends of lines."""
     for path in ON_STICK.glob("in*.*"):
         newline = "\r\n" if path.suffix == ".bat" else "\n"
         (out / path.name).write_text(path.read_text("utf8"), "utf8", newline=newline)
@@ -142,7 +140,7 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
             missing.append(
                 f"Not here: {known.archive}. The course works without; make data has it."
             )
-        elif not hash_matches(str(copy), known.hash):
+        elif not is_right(copy, known):
             raise ValueError(f"{copy} is damaged, or another file of that name: remove it first")
     return missing
 
