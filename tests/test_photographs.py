@@ -98,24 +98,19 @@ def test_the_server_serves_archives_and_a_stick_and_nothing_else(stick, tmp_path
 
 
 class Faulty(photographs.Listed):
-    """Sends half of each file, another file of its length, or a page of the network's."""
+    """Sends half of each file, or another file of its length."""
 
     fault = ""
 
     def copyfile(self, source, outputfile):
         content = source.read()
         middle = len(content) // 2
-        if self.fault == "dropped":
-            content = content[:middle]
-        elif self.fault == "wrong":
-            content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        else:
-            content = b"<html>Please accept the terms.</html>".ljust(len(content))
-        outputfile.write(content)
+        rest = bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        outputfile.write(content[:middle] + (rest if self.fault == "wrong" else b""))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("fault", ["dropped", "wrong", "a page"])
+@pytest.mark.parametrize("fault", ["dropped", "wrong"])
 def test_of_what_came_wrong_nothing_is_kept(fault, name, stick, folder, monkeypatch):
     monkeypatch.setattr(Faulty, "fault", fault)
     expected = requests.RequestException if fault == "dropped" else ValueError
@@ -129,7 +124,7 @@ def test_of_what_came_wrong_nothing_is_kept(fault, name, stick, folder, monkeypa
 def test_of_what_is_damaged_nothing_is_placed(name, stick, folder):
     archive = stick / photographs.SOURCES[name].archive
     content, numbers, harmless = archive.read_bytes(), random.Random(0), 0
-    for _ in range(40):
+    for _ in range(20):
         damaged = bytearray(content)
         damaged[numbers.randrange(len(content))] ^= 1 << numbers.randrange(8)
         archive.write_bytes(damaged[: numbers.choice([-1, len(content)])])
@@ -141,7 +136,7 @@ def test_of_what_is_damaged_nothing_is_placed(name, stick, folder):
         else:  # a byte that says nothing, such as a date in a .zip
             assert assets.has_photographs(name) and remove() == []
             harmless += 1
-    assert harmless < (20 if name == "ants_bees" else 1)
+    assert harmless < (10 if name == "ants_bees" else 1)
     archive.write_bytes(b"")
     with pytest.raises(ValueError, match="damaged or another file"):
         bring(name, str(stick))
@@ -245,7 +240,6 @@ def test_stopped_at_any_step_it_leaves_nothing_half(step, error, stick, folder, 
     with pytest.raises(type(error)):
         bring("ants_bees", str(stick))
     assert list(stand_ins.listing(folder)) == ["archives"]
-    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -290,20 +284,16 @@ def test_without_a_network_it_says_what_to_do(monkeypatch, capsys):
     assert "Nothing was brought" in said
 
 
-@pytest.mark.parametrize("source", ["192.168.1.20:8000", "teacher.local:8000/", "[::1]:8000",
-                                    "teacher-1:80/archives", "https://site.org"])  # fmt: skip
-def test_an_address_is_known_as_one(source):
-    found = photographs.find(photographs.SOURCES["backbone"], source)
-    assert found.startswith(("http://", "https://")) and found.count("//") == 1
-
-
-def test_a_folder_is_known_as_one(stick, tmp_path, monkeypatch):
+def test_an_address_is_told_from_a_folder(stick, tmp_path, monkeypatch):
+    for source in ("192.168.1.20:8000", "teacher.local:8000/", "[::1]:8000", "https://site.org"):
+        found = photographs.find(photographs.SOURCES["backbone"], source)
+        assert found.startswith(("http://", "https://")) and found.count("//") == 1
+    for source in ("192.168.1.20", "nowhere", "C:\\stick", "~/stick"):
+        with pytest.raises(FileNotFoundError, match="an address begins with http://"):
+            bring("backbone", source)
     monkeypatch.chdir(tmp_path)
     stick.rename("room:8000")
     assert bring("backbone", "room:8000").startswith("brought")
-    for source in ("192.168.1.20", "nowhere", "C:\\stick", "~/stick"):
-        with pytest.raises(FileNotFoundError, match="an address begins with http://"):
-            bring("cifar10", source)
 
 
 def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
