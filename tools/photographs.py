@@ -127,8 +127,8 @@ def fetch(origin: str, known: Source, folder: str) -> Path:
     pooch.get_logger().setLevel("WARNING")
     download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**16)
     get = download if "://" in origin else lambda path, copy, _: shutil.copyfile(path, copy)
-    got = pooch.retrieve(origin, known.hash, known.archive, folder, downloader=get)  # pyright: ignore
-    return Path(got)
+    pooch.retrieve(origin, known.hash, known.archive, folder, downloader=get)  # pyright: ignore
+    return Path(folder, known.archive)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -175,26 +175,27 @@ def is_ours(path: Path) -> bool:
     inside = list(path.rglob("*"))
     if any(file.is_symlink() for file in [path, *inside]):
         return False
-    names = {file.relative_to(path).as_posix() for file in inside if file.is_file()}
-    names = {name for name in names if not name.endswith((".DS_Store", "Thumbs.db"))}
-    hidden = {name for name in names if any(map(is_hidden, name.split("/")))}
+    files = [file for file in inside if file.name not in (".DS_Store", "Thumbs.db")]
+    names = {file.relative_to(path).as_posix() for file in files if file.is_file()}
     if path.name == "archives":
         return path.is_dir() and names <= set(names_of_archives())
+    others = {name for name in names if any(map(is_hidden, name.split("/")))}
     if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
         lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
-        hidden = names - {"readme.html", *(file for file, _ in lists)}
+        others = names - {"readme.html", *(file for file, _ in lists)}
     found = [name for name, photos in assets.PHOTOS.items() if photos.target == path.name]
-    is_whole = any(map(assets.has_photographs, found)) and not hidden
+    is_whole = any(map(assets.has_photographs, found)) and not others
     return is_whole or path.name.startswith(UNFINISHED)
 
 
 def is_served(folder: Path, name: str) -> bool:
     """Tell whether a file may be asked for: an archive, or one that the list of a stick names."""
     sums = (folder / SUMS).read_text("utf8") if (folder / SUMS).is_file() else ""
-    listed = [*names_of_archives(), *(line[66:] for line in sums.splitlines())]
+    listed = [line[66:] for line in sums.splitlines()] + [SUMS] * bool(sums)
+    if name not in [*names_of_archives(), *listed]:
+        return False
     path = (folder / name).resolve()
-    is_inside = path.is_file() and path.is_relative_to(folder.resolve())
-    return is_inside and (name in listed or (name == SUMS and bool(sums)))
+    return path.is_file() and path.is_relative_to(folder.resolve())
 
 
 class Listed(SimpleHTTPRequestHandler):
