@@ -24,10 +24,11 @@ from urllib.parse import unquote
 import pooch
 import psutil
 import requests
+from pooch.hashes import hash_matches
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
-from helpers.pictures.folders import made_by_systems
+from helpers.pictures.folders import is_hidden
 
 UNFINISHED = ".unfinished-by-make-data-"  # what a killed process leaves, and `remove` removes
 MAX_FILES, MAX_BYTES = 500, 60_000_000  # in a .zip
@@ -62,6 +63,11 @@ SOURCES = {
 def names_of_archives() -> list[str]:
     """Name the archives that hold the photographs."""
     return [known.archive for known in SOURCES.values()]
+
+
+def is_right(archive: Path, known: Source) -> bool:
+    """Tell whether a file has the hash of the archive, where that is known."""
+    return hash_matches(str(archive), known.hash)
 
 
 def bring(name: str, source: str | None = None) -> str:
@@ -121,8 +127,8 @@ def fetch(origin: str, known: Source, folder: str) -> Path:
     pooch.get_logger().setLevel("WARNING")
     download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**16)
     get = download if "://" in origin else lambda path, copy, _: shutil.copyfile(path, copy)
-    got = pooch.retrieve(origin, known.hash, known.archive, folder, downloader=get)  # pyright: ignore
-    return Path(got)
+    pooch.retrieve(origin, known.hash, known.archive, folder, downloader=get)  # pyright: ignore
+    return Path(folder, known.archive)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -166,27 +172,30 @@ def remove() -> list[str]:
 
 def is_ours(path: Path) -> bool:
     """Tell whether what lies in our folder was brought, and holds no other file and no link."""
-    files = {file.relative_to(path) for file in path.rglob("*") if not file.is_dir()}
-    names = {file.as_posix() for file in files if file.name not in (".DS_Store", "Thumbs.db")}
-    hidden = [name for name in names if any(map(made_by_systems, name.split("/")))]
-    if path.is_symlink() or path.name.startswith(UNFINISHED):
-        return not path.is_symlink()
+    inside = list(path.rglob("*"))
+    if any(file.is_symlink() for file in [path, *inside]):
+        return False
+    files = [file for file in inside if file.name not in (".DS_Store", "Thumbs.db")]
+    names = {file.relative_to(path).as_posix() for file in files if file.is_file()}
     if path.name == "archives":
         return path.is_dir() and names <= set(names_of_archives())
+    others = {name for name in names if any(map(is_hidden, name.split("/")))}
     if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
         lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
-        hidden = names - {"readme.html", *(file for file, _ in lists)}
+        others = names - {"readme.html", *(file for file, _ in lists)}
     found = [name for name, photos in assets.PHOTOS.items() if photos.target == path.name]
-    return not hidden and any(map(assets.has_photographs, found))
+    is_whole = any(map(assets.has_photographs, found)) and not others
+    return is_whole or path.name.startswith(UNFINISHED)
 
 
 def is_served(folder: Path, name: str) -> bool:
     """Tell whether a file may be asked for: an archive, or one that the list of a stick names."""
     sums = (folder / SUMS).read_text("utf8") if (folder / SUMS).is_file() else ""
-    listed = [*names_of_archives(), *(line[66:] for line in sums.splitlines())]
+    listed = [line[66:] for line in sums.splitlines()] + [SUMS] * bool(sums)
+    if name not in [*names_of_archives(), *listed]:
+        return False
     path = (folder / name).resolve()
-    is_inside = path.is_file() and path.is_relative_to(folder.resolve())
-    return is_inside and (name in listed or (name == SUMS and bool(sums)))
+    return path.is_file() and path.is_relative_to(folder.resolve())
 
 
 class Listed(SimpleHTTPRequestHandler):
@@ -219,39 +228,40 @@ def serve(folder: Path, port: int) -> None:
 
 def bring_all(source: str | None) -> int:
     """Bring whatever can be brought; print what became of each; return the exit status."""
-    results = []
+    brought = failed = 0
     for name, photos in assets.PHOTOS.items():
         try:
             print(f"{photos.summary}: {bring(name, source)}")
-            results.append("brought")
+            brought += 1
         except (FileNotFoundError, requests.HTTPError) as error:
             print(f"{photos.summary}: left out, {error}")
-            results.append("left out" if source else "failed")  # its authors should have it
+            failed += source is None  # its authors should have it
         except (OSError, ValueError) as error:
             if isinstance(error, requests.ConnectionError) and error.request:
                 error = f"no connection to {error.request.url}: look at the network, or use FROM="
             print(f"{photos.summary}: failed, {error}", file=sys.stderr)
-            results.append("failed")
-    if "brought" not in results:
+            failed += 1
+    if not brought:
         print("Nothing was brought. The rendered edition goes on working.", file=sys.stderr)
-    return int("brought" not in results or "failed" in results)
+    return int(failed > 0 or not brought)
 
 
 def verify() -> int:
     """Check every file of both editions anew; print what is there; return the exit status."""
-    damaged, folder = 0, assets.photographs_folder()
-    for name, photos in assets.PHOTOS.items():
+    states = []
+    for name in assets.RENDERED:
         try:
             assets.resolve(name, "rendered")
-            print(f"{name:9}  rendered  whole")
+            states.append("whole")
         except ValueError as error:
-            print(f"{name:9}  rendered  damaged: {error}")
-            damaged += 1
-        exists = os.path.lexists(folder / photos.target)
-        state = "whole" if assets.has_photographs(name) else "changed" if exists else "missing"
-        print(f"{name:9}  photos    {state}")
-        damaged += state == "changed"
-    return int(damaged > 0)
+            states.append(f"damaged: {error}")
+        print(f"{name:9}  rendered  {states[-1]}")
+    for name, photos in assets.PHOTOS.items():
+        exists = os.path.lexists(assets.photographs_folder() / photos.target)
+        absent = "changed" if exists else "missing"
+        states.append("whole" if assets.has_photographs(name) else absent)
+        print(f"{name:9}  photos    {states[-1]}")
+    return int(not {"whole", "missing"}.issuperset(states))
 
 
 def main() -> int | None:
