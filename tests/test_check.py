@@ -97,7 +97,10 @@ OWN_CHECK = CHECKED["ex-tiny-1"].replace("total = None", "total = 5").replace("a
 # By student: an answer in place of a right one, what becomes of it, and what is said of it.
 ANSWERS = {
     "right": [],
-    "uses answers": [(3, "first, second = total - 5, double(1)", "passed", "")],
+    "uses another answer": [
+        (2, "import os\nos._exit(0)", "crashed", "died"),
+        (3, "first, second = total - 5, 2", "passed", ""),
+    ],
     "wrong": [
         (1, "print('right', 'passed')\ntotal = 5", "failed", "add them"),
         (2, "double = 2", "failed", "TypeError"),
