@@ -16,7 +16,6 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from book._ext import icons
 from tools.course import address, guide, plain, slides
 from tools.course.address import Address
 
@@ -231,13 +230,6 @@ def test_a_predicted_output_comes_on_the_next_slide():
     deck.code(cell)
     assert len(deck.stacks[0]) == 3
     assert "42" in deck.stacks[0][-1]["html"] and "class=code" in deck.stacks[0][-1]["html"]
-
-
-def test_icons_are_found_by_all_their_names():
-    script = 'x={"pencil-alt2":1},{pencil:[512,480,["pencil-alt",9999],"f303","M1 2L3 4z"]}'
-    found = icons.outlines(script)
-    assert found["fa-pencil"] == found["fa-pencil-alt"]
-    assert 'viewBox="0 0 512 480"' in found["fa-pencil"] and 'd="M1 2L3 4z"' in found["fa-pencil"]
 
 
 def test_vendored_scripts_are_those_that_the_table_names():
