@@ -1,6 +1,7 @@
 """A browser, its pages, and where the site is: for the tests of what only a browser can tell."""
 
 import os
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -8,10 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
-from tools.course.pdf import launch
-
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WAIT = 120_000  # milliseconds, on a host that has other things to do
 expect.set_options(timeout=WAIT)
 
@@ -20,11 +20,13 @@ expect.set_options(timeout=WAIT)
 def browser():
     """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
     with sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        where = {"executable_path": path} if path else {"channel": "chrome"}
         try:
-            browser = launch(playwright, timeout=WAIT)
-        except SystemExit as missing:
+            browser = playwright.chromium.launch(**where, timeout=WAIT)
+        except Error as missing:
             stop = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
-            stop(str(missing))
+            stop(f"this needs a browser that starts, Chromium or Google Chrome: {missing}")
         yield browser
         browser.close()
 
