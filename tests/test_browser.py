@@ -111,13 +111,13 @@ def test_the_chapters_are_whole_in_jupyterlab(page, lab):
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     for name in NOTEBOOKS:
         page.evaluate(
-            """path => jupyterapp.commands.execute("docmanager:open",
+            """path => void jupyterapp.commands.execute("docmanager:open",
                 { path, kernelPreference: { shouldStart: false, canStart: false } })""",
             f"notebooks/{name}.ipynb",
         )
         page.wait_for_function("name => document.title.startsWith(name)", arg=name[:12])
         chapter_is_whole(page, panel, name)
-        page.evaluate("jupyterapp.shell.currentWidget.close()")
+        page.evaluate("() => void jupyterapp.shell.currentWidget.close()")
     assert page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts() == []
     assert other_hosts(page, urlsplit(page.url).netloc) == []
 
