@@ -94,7 +94,8 @@ def follow(page, scheme):
 
 def violations(page, *rules):
     """Return what axe finds on a page, by all of its rules or by these."""
-    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    options = {"resultTypes": ["violations"], "preload": False}  # or it loads all styles again
+    options |= {"runOnly": rules} if rules else {}
     found = Axe().run(page, options=options).response["violations"]
     return [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found]
 

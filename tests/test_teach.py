@@ -344,9 +344,7 @@ def test_own_pictures_in_three_classes_by_keyboard(taught, tmp_path):
     assert slider.get_attribute("aria-valuetext") == "205"
     choose_files(taught, taught.get_by_label("Choose a photo"), tmp_path / "1 3.png")
     expect(taught.locator("#teach .answer")).to_contain_text("“<b>mug</b>”")
-    assert taught.errors == []
     axe_finds_nothing(taught)
-    taught.errors.clear()  # from a folder it can't read the style sheets anew, and says so
 
     taught.get_by_role("button", name="Remove the class red").press("Enter")
     expect(taught.locator("#teach .category")).to_have_count(2)
