@@ -31,19 +31,11 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def window(browser):
-    """All pages share what the browser keeps, so that JupyterLab is fetched once."""
-    context = browser.new_context()
-    context.set_default_timeout(WAIT)
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(window):
+def page(browser):
     """Open a page which keeps its requests, and its errors, in `asked` and `errors`."""
-    page = window.new_page()
+    page = browser.new_page()
+    page.set_default_timeout(WAIT)
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("console", lambda said: said.type == "error" and page.errors.append(said.text))

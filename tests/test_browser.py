@@ -120,7 +120,6 @@ def test_the_chapters_are_whole_in_jupyterlab(page, lab):
             "path => jupyterapp.shell.currentWidget?.context?.path === path", arg=path
         )
         chapter_is_whole(page, panel, name)
-        page.evaluate("() => void jupyterapp.shell.currentWidget.close()")
     assert page.locator(".Toastify__toast, .jp-Dialog").all_inner_texts() == []
     assert other_hosts(page, urlsplit(page.url).netloc) == []
 
