@@ -10,8 +10,7 @@ from PIL import ImageOps
 from safetensors.torch import load_file, save_file
 from torch import nn, optim
 from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
-from torchvision.models import resnet18
+from torchvision import datasets, models
 from torchvision.transforms import v2
 
 BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02  # LR: of the pretrained backbone
@@ -24,13 +23,13 @@ def make_loader(folder: Path, size: int, seed: int, *, training: bool = False) -
     normalize = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     changes = [*(varied if training else plain), *normalize]
     transform = v2.Compose([ImageOps.exif_transpose, v2.ToImage(), *changes])  # upright first
-    order = torch.Generator().manual_seed(seed) if training else None
-    return DataLoader(ImageFolder(folder, transform), BATCH_SIZE, training, generator=order)
+    rng = torch.Generator().manual_seed(seed) if training else None
+    return DataLoader(datasets.ImageFolder(folder, transform), BATCH_SIZE, training, generator=rng)
 
 
 def run_epoch(model: nn.Module, loader: DataLoader, optimizer=None) -> float:
     """Return the accuracy over all pictures; train if given an optimizer."""
-    num_correct, device = 0, model.fc.weight.device
+    device, correct = next(model.parameters()).device, []
     model.train(optimizer is not None)
     for inputs, labels in loader:
         with torch.set_grad_enabled(model.training):
@@ -39,17 +38,18 @@ def run_epoch(model: nn.Module, loader: DataLoader, optimizer=None) -> float:
             optimizer.zero_grad()
             nn.functional.cross_entropy(logits, labels.to(device)).backward()
             optimizer.step()
-        num_correct += (logits.argmax(dim=1).cpu() == labels).sum().item()
-    return num_correct / len(loader.dataset)
+        correct += (logits.argmax(dim=1).cpu() == labels).tolist()
+    return sum(correct) / len(correct)
 
 
 def train(folder: Path, weights: str | None, size: int, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
+    class_names = datasets.ImageFolder(folder / "train").classes
     loader = make_loader(folder / "train", size, seed, training=True)
-    model = resnet18(weights=None if weights else "DEFAULT")  # "DEFAULT" are ImageNet's
+    model = models.resnet18(weights=None if weights else "DEFAULT")  # "DEFAULT" are ImageNet's
     if weights:
         model.load_state_dict(load_file(weights) | model.fc.state_dict(prefix="fc."))
-    model.fc = nn.Linear(model.fc.in_features, len(loader.dataset.classes))
+    model.fc = nn.Linear(model.fc.in_features, len(class_names))
     model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     backbone = [value for name, value in model.named_parameters() if not name.startswith("fc.")]
     groups = [{"params": model.fc.parameters(), "lr": HEAD_LR}, {"params": backbone, "lr": LR}]
@@ -66,7 +66,7 @@ def train(folder: Path, weights: str | None, size: int, seed: int = 0) -> nn.Mod
     model.load_state_dict(best_weights)
     if (folder / "test").is_dir():
         print(f"test: {run_epoch(model, make_loader(folder / 'test', size, seed)):.1%}")
-    card = {"class_names": loader.dataset.classes, "size": size, "mean": MEAN, "std": STD}
+    card = {"class_names": class_names, "size": size, "mean": MEAN, "std": STD}
     Path("model.json").write_text(json.dumps(card))
     save_file(model.state_dict(), "model.safetensors")
     return model

@@ -2,20 +2,9 @@
 
 from sphinx.application import Sphinx
 
-from . import (
-    address,
-    downloads,
-    edition,
-    guide,
-    icons,
-    in_page,
-    mathml,
-    offline,
-    search,
-    tables,
-)
+from . import address, downloads, edition, guide, in_page, mathml, offline, search, tables
 
-MODULES = (address, offline, edition, tables, mathml, icons, search, guide, in_page, downloads)
+MODULES = (address, offline, edition, tables, mathml, search, guide, in_page, downloads)
 
 
 def setup(app: Sphinx) -> dict:

@@ -1,7 +1,8 @@
 """A Sphinx extension: a search that finds sections, terms and functions, with excerpts.
 
-Sphinx's own search finds pages only, and in a folder it can't read them for excerpts. This one puts
-the text of every section into a script, which also loads from a folder, for MiniSearch to look in.
+Sphinx's own search finds pages, titles of sections and names of functions. Its excerpts come from
+the pages, which a page in a folder can't read, and it knows no terms. So the text of every section
+goes into one script, for MiniSearch to look in, and Sphinx writes no index of its own.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.builders.html import StandaloneHTMLBuilder
 
 Part = nodes.section | addnodes.desc | nodes.definition_list_item
 
@@ -20,12 +22,13 @@ def parts_of(doctree: nodes.document) -> Iterator[tuple[str, str, Part]]:
     for section in doctree.findall(nodes.section):
         if isinstance(section[0], nodes.title):  # a box of an exercise has none
             yield section["ids"][0], section[0].astext(), section
-    for function in doctree.findall(addnodes.desc):
-        if ids := function[0].get("ids"):
-            yield ids[0], ids[0].removeprefix("helpers."), function
-    for item in doctree.findall(nodes.definition_list_item):
-        if ids := item[0].get("ids"):
-            yield ids[0], item[0].astext(), item
+    for kind in (addnodes.desc, nodes.definition_list_item):
+        for part in doctree.findall(kind):
+            heading = part[0]  # the signature, or the term
+            if isinstance(heading, nodes.Element) and heading["ids"]:
+                anchor = heading["ids"][0]
+                is_term = isinstance(heading, nodes.term)
+                yield anchor, heading.astext() if is_term else anchor.removeprefix("helpers."), part
 
 
 def is_left_out(part: nodes.Node) -> bool:
@@ -56,10 +59,14 @@ def parts_of_page(app: Sphinx, page: str) -> list[dict[str, str]]:
     """Return what the search shows of each part of a page, and where it is."""
     title = app.env.titles[page].astext()
     return [
-        {"page": title, "url": f"{page}.html#{anchor}", "title": name,
-         "text": " ".join(text_of(part).split())}
+        {
+            "page": title,
+            "url": f"{page}.html#{anchor}",
+            "title": name,
+            "text": " ".join(text_of(part).split()),
+        }
         for anchor, name, part in parts_of(app.env.get_doctree(page))
-    ]  # fmt: skip
+    ]
 
 
 def write_parts(app: Sphinx, error: Exception | None) -> None:
@@ -69,11 +76,18 @@ def write_parts(app: Sphinx, error: Exception | None) -> None:
     parts = [part for page in sorted(app.env.found_docs) for part in parts_of_page(app, page)]
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     path = Path(app.outdir) / "_static" / "parts.js"
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"window.PARTS = {text};\n", "utf8")
+
+
+def replace_own_search(app: Sphinx) -> None:
+    """Let Sphinx write the page of the search, and no index."""
+    if isinstance(app.builder, StandaloneHTMLBuilder):
+        app.builder.search = False
+        app.config.html_additional_pages["search"] = "search.html"
 
 
 def setup(app: Sphinx) -> dict:
     """Connect the extension."""
+    app.connect("builder-inited", replace_own_search)
     app.connect("build-finished", write_parts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

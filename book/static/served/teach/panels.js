@@ -1,4 +1,4 @@
-// The parts of the page, empty. `teach.js` fills them.
+// The parts of the page, empty. The files after this one fill them.
 (() => {
   "use strict";
   const { TEXT, element } = Teach;
