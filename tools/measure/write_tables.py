@@ -2,7 +2,7 @@
 
     python -m tools.measure.write_tables
 
-reads `book/runs.csv`, which `measure_runs` writes, and the tables of the benchmark. What a box holds
+reads `book/runs.csv`, which `measure_runs` writes, and the tables of the benchmark; what a box has
 stands in `book/boxes.toml`. A box is an admonition whose name begins with `saw-`, in a chapter or a
 page. Its table and the line below it are replaced; what follows in the box stays.
 """
