@@ -13,11 +13,10 @@ from math import ceil, floor
 from pathlib import Path
 from statistics import mean
 
-import nbformat
 import pytest
 
 from helpers.metrics import accuracy_interval
-from tools.bench import growth, report
+from tools.bench import report
 from tools.measure import write_tables
 from tools.measure.write_tables import ANTS, BOOK, LAST, ROOT, TEN, TEST, Runs, read_csv
 
@@ -25,10 +24,11 @@ Rows = list[list[str]]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CLAIMS = tomllib.loads((BOOK / "numbers.toml").read_text("utf8"))
 NOT_MEASURED = CLAIMS.pop("not measured")
-WORDS = "nothing one two three four five six seven eight nine ten eleven twelve thirteen".split()
+WORDS = ["nothing", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+WORDS += ["eleven", "twelve"]
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 LOOKS_MEASURED = re.compile(  # a number with a unit that measurements have, or with decimals
-    rf"\b{NUMBER} ?%|\b(?:{NUMBER}|{'|'.join(WORDS[1:])}) (?:points|s|ms|kB|MB|GB|pictures a second)\b"
+    rf"\b{NUMBER} ?%|\b(?:{NUMBER}|{'|'.join(WORDS[1:])}) (?:points|s|ms|kB|MB|GB)\b"
     r"|(?<![\d.])\d+\.\d+(?![\d.])"
 )
 INVENTED = ("paper_test.md", "answers.md", "references.md")
@@ -52,14 +52,19 @@ def first(cell: str) -> Value:
     return Value(found[0] if found else cell)
 
 
+def cells_of(path: Path) -> list[dict]:
+    """Read the cells of a notebook."""
+    return json.loads(path.read_text("utf8"))["cells"]
+
+
 class Printed:
     """What a chapter has printed, and what its explorers say, a row of a table in a line."""
 
     def __init__(self, path: Path):
-        outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
-        page = "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
+        outputs = [output for cell in cells_of(path) for output in cell.get("outputs", [])]
+        page = "".join("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
         page = re.sub(r"<[^>]+>", "\n", re.sub(r"</t[dh]>\s*<t[dh]>", " ", page))
-        self.text = "".join(output.get("text", "") for output in outputs) + page
+        self.text = "".join("".join(output.get("text", "")) for output in outputs) + page
 
     def __getitem__(self, text: str) -> list[str]:
         """Return the numbers of the first line that has a text, but for those of the text."""
@@ -72,7 +77,7 @@ PRINTED = {f"chapter_{int(path.stem[:2])}": Printed(path) for path in NOTEBOOKS}
 
 def read_stores() -> dict[str, Rows]:
     """Read what was measured; a record of the benchmark is a row with one cell."""
-    paths = [BOOK / f"{name}.csv" for name in ("runs", "growth", "growth_features", "hardware")]
+    paths = [BOOK / f"{name}.csv" for name in ("runs", "growth_features", "hardware")]
     stores = {path.stem: read_csv(path) for path in paths}
     for path in (ROOT / "helpers" / "explorers").glob("*.csv"):
         rows = read_csv(path)
@@ -100,7 +105,7 @@ def tables_of(stores: dict[str, Rows]) -> dict[str, Rows]:
     records = [json.loads(row[0]) for row in stores["raw"]]
     return write_tables.tables(Runs(stores["runs"])) | {
         f"bench_{work}": [report.COLUMNS, *report.summarize(records, work)]
-        for work in report.works_of(records)
+        for work in report.TITLES
     }
 
 
@@ -140,7 +145,11 @@ def points_of(runs: Runs) -> dict[str, str]:
         list(map(mean, fixed(backbone, ANTS, LAST))) for backbone in ("Lite0", "ResNet-18")
     )
     of_ten = [share for values in fixed("Lite0", TEN, TEST) for share in values]
-    reach = [abs(100 * end - share) for share in lite0 + resnet18 for end in accuracy_interval(share / 100, 153)]
+    reach = [
+        abs(100 * end - share)
+        for share in lite0 + resnet18
+        for end in accuracy_interval(share / 100, 153)
+    ]
     found = {
         "luck": word(float(PRINTED["chapter_4"]["the best of 25"][0]) - 50),
         "weights": f"{photographs:.0f} to {renders:.0f}",
@@ -153,7 +162,9 @@ def points_of(runs: Runs) -> dict[str, str]:
         "fixed": WORDS[ceil(max(abs(share - lite0[0]) for share in lite0))],
         "worst seed": f"{min(old):.3g}",
         "best seed": f"{max(old):.3g}",
-        "shift": WORDS[floor((lite0[0] - shares("shift", "Lite0, renders to photographs", 0)[0]) / 5) * 5],
+        "shift": WORDS[
+            floor((lite0[0] - shares("shift", "Lite0, renders to photographs", 0)[0]) / 5) * 5
+        ],
         "Lite0": f"{mean(lite0):.0f}",
         "ResNet-18": f"{mean(resnet18):.0f}",
         "backbones": word(lite0[0] - resnet18[0]),
@@ -177,7 +188,9 @@ def points_of(runs: Runs) -> dict[str, str]:
         found |= {
             f"normalizing, {edition}": word(gap("ten", "32 px", "raw, 32 px", column)),
             f"enlarging, {edition}": word(gap("ten", "64 px", "32 px", column)),
-            f"views, {edition}": "nothing" if round(kept) == 0 else f"{WORDS[floor(kept)]} or {WORDS[ceil(kept)]}",
+            f"views, {edition}": "nothing"
+            if round(kept) == 0
+            else f"{WORDS[floor(kept)]} or {WORDS[ceil(kept)]}",
             f"head, {edition}": word(gap("kinds", "Lite0, head", "Lite0, neighbors", column)),
             f"64 pixels, {edition}": f"{gap('sizes', 'Lite0, 160 px', 'Lite0, 64 px', column):.1f}",
             f"draws, {edition}": f"{ahead}",
@@ -187,33 +200,22 @@ def points_of(runs: Runs) -> dict[str, str]:
 
 def others_of(stores: dict[str, Rows]) -> dict[str, dict]:
     """Return what the stores beside the runs and the benchmark say."""
-    slopes, times = {}, {}
-    for method in growth.METHODS:
-        mine = [row for row in stores["growth"] if row[0] == method]
-        fit = growth.fit_line([int(row[1]) for row in mine], [float(row[2]) for row in mine])
-        slopes[method] = f"{1000 * fit[1]:.2g}"
-    for _, pixels, _, form, _, trained, _, seen in stores["hardware"][1:]:
-        times[form, pixels] = trained, seen
-    seen = [float(times["channels last", pixels][1]) for pixels in ("32", "96", "224")]
+    gains = {(row[3], row[1]): (float(row[5]), float(row[7])) for row in stores["hardware"][1:]}
+    trained, seen = zip(
+        *(gains["channels last", side] for side in ("32", "96", "224")), strict=True
+    )
     few, many, million, *_ = (r for r in stores["growth_features"] if r[1] == "2 processors")
-    card = next(row for row in stores["growth_features"] if row[1] == "1 graphics card")
     kept = int(few[4].replace(",", "")), int(many[4].replace(",", ""))
     settings = depth_of(stores)
     best = max(settings, key=lambda setting: settings[setting][1])
     return {
-        "growth": {f"{row[0]}, {row[1]}": {"peak MB": row[3]} for row in stores["growth"]},
-        "slope": slopes,
         "hardware": {
             "forward": f"{min(seen)} to {max(seen)}",
-            "bfloat16": max(float(times["both", pixels][0]) for pixels in ("32", "96", "224")),
-        }
-        | {
-            f"training, {pixels}": gained if float(gained) > 1.05 else "nothing"
-            for pixels, gained in ((p, times["channels last", p][0]) for p in ("32", "96", "224"))
+            "bfloat16": max(gains["both", side][0] for side in ("32", "96", "224")),
+            "training": ["nothing" if times < 1.05 else times for times in trained],
         },
         "shards": {
             "disk": million[5].split()[0],
-            "rate": card[3],
             "memory": round(1000 * (kept[1] - kept[0]) / 90_000),
         },
         "crops": {round(100 * float(a)): f"{100 * float(b):.1f}" for a, b in stores["crops"][1:]},
@@ -236,12 +238,14 @@ def texts() -> dict[str, str]:
     pages = [*BOOK.glob("*.md"), *BOOK.glob("guide/*.toml"), ROOT / "README.md"]
     found = {path: path.read_text("utf8") for path in pages}
     for path in NOTEBOOKS:
-        cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
-        figures = [json.dumps(cell.metadata) for cell in nbformat.read(path, 4).cells]
-        prose = [cell.source for cell in cells if not cell.source.startswith("## Quiz")]
-        found[path] = "\n\n".join(prose + figures)
+        cells = cells_of(path)
+        prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        prose = [text for text in prose if not text.startswith("## Quiz")]
+        found[path] = "\n\n".join(prose + [json.dumps(cell["metadata"]) for cell in cells])
     return {
-        path.relative_to(ROOT).as_posix(): GENERATED.sub("", text).replace("\N{NO-BREAK SPACE}", " ")
+        path.relative_to(ROOT).as_posix(): GENERATED.sub("", text).replace(
+            "\N{NO-BREAK SPACE}", " "
+        )
         for path, text in found.items()
     }
 
@@ -267,14 +271,123 @@ def test_the_text_says_what_was_measured(stores):
 
 
 def test_no_other_number_in_the_text_looks_measured(stores):
-    values, found = values_of(stores), []
+    values, found, all_text = values_of(stores), [], ""
     for name, text in texts().items():
+        all_text += text
         if name.removeprefix("book/") in INVENTED:
             continue
         for said in [*(claim.format(**values) for claim in CLAIMS.get(name, [])), *NOT_MEASURED]:
             text = text.replace(said, "…")
-        found += [
-            f"{name}: {text[max(0, m.start() - 60) : m.end() + 20]!r}"
-            for m in LOOKS_MEASURED.finditer(text)
-        ]
-    assert not found, "\n" + "\n".join(found)
+        for number in LOOKS_MEASURED.finditer(text):
+            found.append(f"{name}: {text[max(0, number.start() - 60) : number.end() + 20]!r}")
+    assert not found, "name these in book/numbers.toml"
+    assert not [said for said in NOT_MEASURED if said not in all_text], "these stand nowhere"
+
+
+SPOILED = {  # a store, how a row begins, and a number in it
+    "runs": ("ants and bees,rendered,three,frozen,test accuracy,1", "0.85", "0.5"),
+    "raw": ('{"work": "frozen-lite0", "method": "this book"', "0.9412", "0.5"),
+    "growth_features": ("100,000,2 processors", "1,487", "9,999"),
+    "hardware": ("cpu,224,16,both", "2.2", "3.0"),
+    "depth": ("stage 1 and up,0.03,training mode,2", "0.99", "0.9"),
+    "crops": ("0.08", "0.7738", "0.9"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_spoiled_number_is_noticed(name, stores):
+    """The writers don't touch prose, so that its old numbers must be found."""
+    begins, old, new = SPOILED[name]
+    mine = next(row for row in stores[name] if ",".join(row).startswith(begins))
+    spoiled = [cell.replace(old, new) for cell in mine]
+    assert spoiled != mine
+    rows = [spoiled if row is mine else row for row in stores[name]]
+    assert wrong(values_of(stores | {name: rows}))
+
+
+def test_what_is_written_from_the_stores_is_up_to_date(stores, tmp_path):
+    """So whoever edits a table or a box by hand, or forgets a writer, is told."""
+    runs = Runs(stores["runs"])
+    for name, rows in tables_of(stores).items():
+        assert read_csv(BOOK / f"{name}.csv") == rows, f"{name}.csv: run its writer"
+    lines, found = write_tables.all_lines(runs), []
+    for path in [*NOTEBOOKS, *BOOK.glob("*.md")]:
+        text = path.read_text("utf8")
+        if path.suffix == ".ipynb":
+            text = "\n".join("".join(cell["source"]) for cell in cells_of(path))
+        assert write_tables.filled(text, lines) == text, f"{path.name}: run write_tables"
+        assert "(table)" not in text
+        found += re.findall(r":name: (saw-[\w-]+)", text)
+    assert set(found) == lines.keys()
+    write_tables.plot(runs, tmp_path / "photographs.svg")
+    report.plot([json.loads(row[0]) for row in stores["raw"]], tmp_path / "bench.svg")
+    for drawn in tmp_path.iterdir():
+        stored = (BOOK / "figures" / drawn.name).read_text("utf8")
+        one, other = (re.findall(r"-?\d+\.\d+", svg) for svg in (stored, drawn.read_text("utf8")))
+        assert list(map(float, one)) == pytest.approx(list(map(float, other)), abs=0.01)
+
+
+SAME_RUNS = [  # how runs.csv names a run, and where the chapters print what it measured
+    (ANTS, "frozen", TEST, [(5, "frozen  ")]),
+    (ANTS, "frozen", "best validation accuracy", [(5, "best validation accuracy ")]),
+    (ANTS, "fine-tuned", TEST, [(4, "test: "), (5, "fine-tuned  ")]),
+    (ANTS, "from scratch", TEST, [(5, "from scratch  ")]),
+    (ANTS, "first epoch, during", "training accuracy", [(4, "in the epoch ")]),
+    (TEN, "head, 64 px", TEST, [(3, "frozen, 64 px: ")]),
+    (TEN, "head, raw, 32 px", "best validation accuracy", [(3, "raw, 32 px ")]),
+]
+
+
+def test_the_chapters_print_what_the_stores_have(stores):
+    runs = Runs(stores["runs"])
+    for pictures, run, measure, places in SAME_RUNS:
+        value = runs.values(pictures, "rendered", run, measure)[0]
+        for chapter, text in places:
+            assert PRINTED[f"chapter_{chapter}"][text][0] == f"{100 * value:.1f}", (chapter, text)
+    for scale, share in stores["crops"][1:]:
+        said = f"{100 * float(scale):.0f} % {100 * float(share):.1f} %"
+        assert said in PRINTED["chapter_4"].text.replace("\N{NO-BREAK SPACE}", " ")
+    for (stage, rate, mode), (test, _) in depth_of(stores).items():
+        rate = "–" if stage == "the head" else rate
+        said = f"{stage} {rate} {mode} {test:.1f} %"
+        assert said in PRINTED["chapter_5"].text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_what_is_said_of_every_seed_was_measured(stores):
+    """In the boxes of chapter 6 and on the page of results; p is that of the paired test."""
+    runs = Runs(stores["runs"])
+
+    def p(strategy: str, backbone: str, pictures: str = ANTS) -> list[float]:
+        run = f"{strategy}, {backbone} ~ head, {backbone}"
+        return list(runs.values(pictures, "photos", run, "p").values())
+
+    training = ("all, batch statistics", "normalization, batch statistics")
+    for strategy in (*FIXED, *training):
+        assert min(p(strategy, "ResNet-18")) > 0.05, strategy
+    for strategy in FIXED:
+        assert min(p(strategy, "Lite0")) > 0.05, strategy
+    assert max(p("all, batch statistics", "Lite0")) < 0.05
+    for backbone in ("ResNet-18", "Lite0"):
+        head, whole = (
+            runs.values(TEN, "photos", f"{strategy}, {backbone}", TEST)
+            for strategy in ("head", "all")
+        )
+        assert all(head[seed] < whole[seed] for seed in head)
+    means = [
+        mean(runs.values(ANTS, "rendered", f"{strategy}, ResNet-18", TEST).values())
+        for strategy in ("head", "normalization", "low rank", "last stage", "all", training[0])
+    ]
+    assert means == sorted(means)
+    for edition, head in (("rendered", 0.99), ("photos", 0.935)):
+        moved, whole, again, back = (
+            mean(runs.values(ANTS, edition, f"{run}, Lite0", "accuracy").values())
+            for run in (
+                "rate 0, averages as it is",
+                "rate 0, averages whole pictures",
+                "rate 0, head again",
+                "all, averages pretraining",
+            )
+        )
+        assert whole < moved and back == pytest.approx(head, abs=0.01)
+        made_up = (again - moved) / (head - moved)
+        assert made_up > 0.9 if edition == "rendered" else 0.4 < made_up < 0.6
