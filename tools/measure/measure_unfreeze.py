@@ -3,12 +3,10 @@
     OMP_NUM_THREADS=1 python -m tools.measure.measure_unfreeze --seeds 3
 
 adds to `helpers/explorers/depth.csv` what is not there yet, a row a run: ResNet-18 on the rendered
-ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation. With
-`--part 0 2` and `--part 1 2` two processes share the work.
+ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation.
 """
 
 import argparse
-import csv
 import os
 import time
 from itertools import product
@@ -18,15 +16,16 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from helpers import data
-from helpers.explorers.depth import COLUMNS, FILE, MODES, RATES, STAGES, read
+from helpers.explorers.depth import COLUMNS, FILE, MODES, RATES, STAGES
 from helpers.models import parameter_groups, resnet18, unfreeze_from
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
+from tools.measure.write_tables import read_csv, write_csv
 
 NUM_EPOCHS, HEAD_LR = 12, 0.02
 
 
-def measure(stage: str, rate: float, mode: str, seed: int) -> list:
+def measure(stage: str, rate: float, mode: str, seed: int) -> list[str]:
     """Train once; return the row. Where the loss became no number, it has no accuracies."""
     start, device = time.process_time(), get_device()
     seed_everything(seed)
@@ -35,37 +34,33 @@ def measure(stage: str, rate: float, mode: str, seed: int) -> list:
     unfreeze_from(model, STAGES[stage])
     optimizer = SGD(parameter_groups(model, lr=rate, head_lr=HEAD_LR), momentum=0.9)
     criterion, scheduler = nn.CrossEntropyLoss(), CosineAnnealingLR(optimizer, T_max=NUM_EPOCHS)
+    options = {"scheduler": scheduler, "mode": MODES[mode], "verbose": False}
+    parts = (loaders.train, loaders.val, criterion, optimizer, device)
     try:
-        history = fit(
-            model, loaders.train, loaders.val, criterion, optimizer, device, num_epochs=NUM_EPOCHS,
-            scheduler=scheduler, mode=MODES[mode], verbose=False,
-        )  # fmt: skip
+        history = fit(model, *parts, num_epochs=NUM_EPOCHS, **options)
     except FloatingPointError:
-        return [stage, rate, mode, seed, "", "", ""]
+        return [stage, str(rate), mode, str(seed), "", "", ""]
     seconds = time.process_time() - start
-    test = evaluate(model, loaders.test, criterion, device).accuracy
+    test = evaluate(model, loaders.part("test"), criterion, device).accuracy
     epochs = " ".join(f"{accuracy:.4f}" for accuracy in history.val_accuracy)
-    return [stage, rate, mode, seed, f"{test:.4f}", f"{seconds:.1f}", epochs]
+    return [stage, str(rate), mode, str(seed), f"{test:.4f}", f"{seconds:.1f}", epochs]
 
 
 def main() -> None:
     """Measure every setting with every seed, unless it is there."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("I", "OF"))
     args = parser.parse_args()
     os.environ["EDITION"] = "rendered"
-    there = {(row["stage"], row["rate"], row["mode"], row["seed"]) for row in read()}
-    settings = list(product(range(args.seeds), STAGES, RATES, MODES))
-    for seed, stage, rate, mode in settings[args.part[0] :: args.part[1]]:
+    rows = read_csv(FILE) if FILE.exists() else [COLUMNS]
+    there = [row[:4] for row in rows]
+    for seed, stage, rate, mode in product(range(args.seeds), STAGES, RATES, MODES):
         if stage == "the head" and rate != RATES[0]:
             continue  # it has a rate of its own
-        if (stage, str(rate), mode, str(seed)) not in there:
-            row = measure(stage, rate, mode, seed)
-            new = not FILE.exists()
-            with FILE.open("a", newline="", encoding="utf8") as file:
-                csv.writer(file, lineterminator="\n").writerows([COLUMNS] * new + [row])
-            print(*row[:6], flush=True)
+        if [stage, str(rate), mode, str(seed)] not in there:
+            rows.append(measure(stage, rate, mode, seed))
+            write_csv(FILE, rows)
+            print(*rows[-1][:6], flush=True)
 
 
 if __name__ == "__main__":

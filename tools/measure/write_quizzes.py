@@ -7,11 +7,15 @@ and answers; an answer has a `text` and a `why`, and one of each question has `r
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from string import ascii_lowercase
 
+from tools.measure.write_tables import write_text
+
 ROOT = Path(__file__).parents[2]
+CHAPTERS = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text("utf8"))
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
 
@@ -54,8 +58,7 @@ def cell(questions: list[dict]) -> str:
 
 def notebook(chapter: int) -> Path:
     """Return a chapter's notebook."""
-    (path,) = (ROOT / "notebooks").glob(f"{chapter:02}_*.ipynb")
-    return path
+    return ROOT / f"{CHAPTERS[chapter - 1]}.ipynb"
 
 
 def answers(quizzes: dict[int, list[dict]]) -> str:
@@ -75,15 +78,15 @@ def write(path: Path, text: str) -> None:
     content = json.loads(path.read_text("utf8"))
     (mine,) = (c for c in content["cells"] if "".join(c["source"]).startswith(TITLE))
     mine["source"] = text.splitlines(keepends=True)
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     """Write all chapters and the answers."""
-    quizzes = {chapter: read(chapter) for chapter in range(1, 7)}
+    quizzes = {chapter: read(chapter) for chapter in range(1, len(CHAPTERS) + 1)}
     for chapter, questions in quizzes.items():
         write(notebook(chapter), cell(questions))
-    (ROOT / "book" / "answers.md").write_text(answers(quizzes), "utf8")
+    write_text(ROOT / "book" / "answers.md", answers(quizzes))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,12 @@ def read_csv(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def write_csv(path: Path, rows: list[list[str]]) -> None:
+    """Write a table whole, its header among the rows."""
+    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 class Runs:
     """The numbers of runs.csv."""
 
@@ -158,29 +164,6 @@ def fill_notebook(path: Path, lines: dict[str, list[str]]) -> None:
     write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-RENDERS = {
-    (ANTS, "ants and bees, 96 px"): ["frozen", "fine-tuned", "from scratch"],
-    (TEN, "ten classes"): [
-        "head, raw, 32 px",
-        "head, 32 px",
-        "head, 64 px",
-        "fine-tuned, 32 px",
-        "from scratch, 32 px",
-    ],
-}
-
-
-def renders(runs: Runs) -> list[list[str]]:
-    """Return the table of the page about the pictures."""
-    rows = [["pictures", "training", "seed 0", "seed 1", "seed 2", "mean"]]
-    for (pictures, title), names in RENDERS.items():
-        for name in names:
-            values = runs.values(pictures, "rendered", name, TEST)
-            shares = [100 * values[seed] for seed in range(3)]
-            rows.append([title, name, *(f"{share:.1f} %" for share in (*shares, mean(shares)))])
-    return rows
-
-
 class Result(NamedTuple):
     """A table of the page about the photographs."""
 
@@ -231,9 +214,8 @@ def span(values: dict[int, float]) -> str:
 
 
 def tables(runs: Runs) -> dict[str, list[list[str]]]:
-    """Return the rows of each table that a page shows as a file."""
-    found = {name: photographs(runs, result) for name, result in RESULTS.items()}
-    return found | {"renders": renders(runs)}
+    """Return the rows of each table that the page about the photographs shows."""
+    return {name: photographs(runs, result) for name, result in RESULTS.items()}
 
 
 def plot(runs: Runs, path: Path) -> None:
@@ -271,11 +253,7 @@ def main() -> None:
     """Write all of it."""
     runs = Runs(read_csv(BOOK / "runs.csv"))
     for name, rows in tables(runs).items():
-        with (
-            atomic_write(BOOK / f"{name}.csv") as aside,
-            aside.open("w", newline="", encoding="utf8") as file,
-        ):
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        write_csv(BOOK / f"{name}.csv", rows)
     with atomic_write(BOOK / "figures" / "photographs.svg") as aside:
         plot(runs, aside)
     lines = all_lines(runs)
