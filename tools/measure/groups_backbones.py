@@ -14,17 +14,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from helpers import assets, data
+from helpers import assets, data, models
 from helpers.features import cached_features, extract_features
-from helpers.models import (
-    STRATEGIES,
-    build,
-    fixed_statistics,
-    head_of,
-    train_mode,
-    train_only,
-    trainable_parameters,
-)
+from helpers.models import STRATEGIES, build, fixed_statistics, train_mode
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import fine_tune, fit_logistic_regression
 from helpers.runtime import get_device, seed_everything
@@ -80,10 +72,10 @@ def scores(run: str, answer, parts: dict[str, TensorDataset]) -> Iterator[Row]:
         yield run, f"{part} accuracy", (answer(inputs) == labels).float().mean().item()
 
 
-def classes(head: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the class that a head gives to each."""
-    with torch.no_grad():
-        return head(inputs).argmax(dim=1)
+def head(run: str, train: TensorDataset, parts: dict[str, TensorDataset]) -> Iterator[Row]:
+    """Give the accuracy of the best head on some features."""
+    linear = fit_logistic_regression(train, 2)
+    yield from scores(run, lambda inputs: linear(inputs).argmax(dim=1), parts)
 
 
 def nearest(train: TensorDataset, inputs: Tensor, k: int = NEIGHBORS) -> Tensor:
@@ -101,10 +93,9 @@ def kinds(seed: int) -> Iterator[Row]:
             continue  # nothing is drawn
         seed_everything(seed)
         parts = features(backbone)
-        train = parts["train"]
-        yield from scores(f"neighbors, {backbone.title}", partial(nearest, train), parts)
-        head = partial(classes, fit_logistic_regression(train, 2))
-        yield from scores(f"head, {backbone.title}", head, parts)
+        neighbors = partial(nearest, parts["train"])
+        yield from scores(f"neighbors, {backbone.title}", neighbors, parts)
+        yield from head(f"head, {backbone.title}", parts["train"], parts)
 
 
 def old_head(seed: int) -> Iterator[Row]:
@@ -134,8 +125,7 @@ def labels(seed: int) -> Iterator[Row]:
         for count in (1, 2, 5, 10, 20):
             chosen, _ = draw_per_class(labels, 2 * count, seed)
             few = TensorDataset(inputs[chosen], labels[chosen])
-            run = f"{count} a class, {backbone.title}"
-            yield from scores(run, partial(classes, fit_logistic_regression(few, 2)), parts)
+            yield from head(f"{count} a class, {backbone.title}", few, parts)
 
 
 def sizes(seed: int) -> Iterator[Row]:
@@ -143,20 +133,15 @@ def sizes(seed: int) -> Iterator[Row]:
     for backbone in BOTH:
         for size in (64, 96, 128, 160, 224):
             parts = features(backbone._replace(size=size))
-            head = partial(classes, fit_logistic_regression(parts["train"], 2))
-            yield from scores(f"{size} px, {backbone.title}", head, parts)
+            yield from head(f"{size} px, {backbone.title}", parts["train"], parts)
 
 
 def shift(seed: int) -> Iterator[Row]:
-    """Train on renders, test on photographs, and the other way round; with both present."""
-    if assets.ants_bees().edition != "photos":
-        return
-    for backbone in BOTH:
-        photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
-        head = partial(classes, fit_logistic_regression(renders["train"], 2))
-        yield from scores(f"from renders, {backbone.title}", head, photos)
-        head = partial(classes, fit_logistic_regression(photos["train"], 2))
-        yield from scores(f"from photographs, {backbone.title}", head, renders)
+    """Train on renders, test on photographs, where they are."""
+    if assets.ants_bees().edition == "photos":
+        for backbone in BOTH:
+            photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
+            yield from head(f"from renders, {backbone.title}", renders["train"], photos)
 
 
 class Strategy(NamedTuple):
@@ -169,8 +154,7 @@ class Strategy(NamedTuple):
     head_first: bool = True
 
 
-# The rates come from short trials on training photographs. The group "rates" repeats these, and
-# prefers others for most strategies: 60 pictures tell little, and these rates are not tuned.
+# The rates come from short trials on training photographs; they are not tuned.
 LADDER = {
     "head": Strategy("head", 0.0, 0.0),
     "normalization": Strategy("normalization", 1e-3, 1e-3),
@@ -202,37 +186,8 @@ def climb(
             options |= WITH_BEST_HEAD
         model, loaders, history = fine_tune(load, backbone.name, strategy, **options)
         runs[run] = groups.found(run, model, history, groups.loaders_of(loaders))
-    head, *others = runs
-    yield from groups.compared(runs, [(run, head) for run in others])
-
-
-RATES = (3e-5, 1e-4, 3e-4, 1e-3)
-
-
-def rates(seed: int) -> Iterator[Row]:
-    """Try rates for each strategy: the loss on a held-out quarter of the training pictures."""
-    for backbone in BOTH:
-        load = partial(all_but_a_quarter, loading(backbone, seed), seed)
-        for strategy in STRATEGIES[1:]:
-            for lr in RATES:
-                options = {"lr": lr, "head_lr": lr, "seed": seed}
-                *_, history = fine_tune(load, backbone.name, strategy, **options)
-                yield f"{strategy}, {lr:g}, {backbone.title}", "held-out loss", history.val_loss[-1]
-
-
-def all_but_a_quarter(
-    load: Callable[..., data.Loaders], seed: int, augment: bool = True
-) -> data.Loaders:
-    """Load the training pictures, a quarter of each class apart for validation."""
-    loaders, whole = load(augment=augment), load(augment=False).train
-    labels = groups.labels_of(whole)
-    apart, others = draw_per_class(labels, len(labels) // 8 * 2, seed)
-    train = Subset(loaders.train.dataset, others.tolist())
-    order = torch.Generator().manual_seed(seed)
-    return loaders._replace(
-        train=DataLoader(train, loaders.train.batch_size, shuffle=True, generator=order),
-        val=DataLoader(Subset(whole.dataset, apart.tolist()), 64),
-    )
+    first, *others = runs
+    yield from groups.compared(runs, [(run, first) for run in others])
 
 
 def loading_ten(backbone: Backbone, seed: int) -> Callable[..., data.Loaders]:
@@ -255,7 +210,14 @@ def some(loader: DataLoader, most: int) -> DataLoader:
     return DataLoader(Subset(loader.dataset, chosen.tolist()), 100)
 
 
-TEN_RUNGS = ("head", "normalization", "last stage", "all", "all, batch statistics", "all, new head")
+TEN_STRATEGIES = (
+    "head",
+    "normalization",
+    "last stage",
+    "all",
+    "all, batch statistics",
+    "all, new head",
+)
 
 
 def ladder_time(seed: int) -> Iterator[Row]:
@@ -264,11 +226,11 @@ def ladder_time(seed: int) -> Iterator[Row]:
         loaders = loading(backbone, seed)()
         batches: Any = [next(iter(loaders.train)) for _ in range(TIMED)]  # in place of a loader
         frozen = build(backbone.name, 2)
-        models = {strategy: build(backbone.name, 2) for strategy in STRATEGIES[1:]}
-        seconds = {strategy: [] for strategy in ("forward", *models)}
-        for strategy, model in models.items():
-            train_only(model, strategy)
-        for network in (frozen.eval(), *models.values()):
+        networks = {strategy: build(backbone.name, 2) for strategy in STRATEGIES[1:]}
+        seconds = {strategy: [] for strategy in ("forward", *networks)}
+        for strategy, model in networks.items():
+            models.train_only(model, strategy)
+        for network in (frozen.eval(), *networks.values()):
             network.to(memory_format=torch.channels_last)
         for _ in range(TURNS):
             start = time.perf_counter()
@@ -276,8 +238,8 @@ def ladder_time(seed: int) -> Iterator[Row]:
                 for inputs, _ in batches:
                     frozen(inputs)
             seconds["forward"].append(time.perf_counter() - start)
-            for strategy, model in models.items():
-                optimizer = AdamW(trainable_parameters(model), lr=1e-4)
+            for strategy, model in networks.items():
+                optimizer = AdamW(models.trainable_parameters(model), lr=1e-4)
                 start = time.perf_counter()
                 train_one_epoch(
                     model, batches, groups.CRITERION, optimizer, CPU, mode=fixed_statistics
@@ -300,18 +262,17 @@ def averages(seed: int) -> Iterator[Row]:
         best = resnet18_lr if backbone is TINY else lite0_lr
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
             model, loaders, _ = fine_tune(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
-            pretrained = kept(model)
+            pretrained = {name: value.clone() for name, value in model.named_buffers()}
             optimizer = AdamW(model.parameters(), lr=lr)
             scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
             for _ in range(num_epochs):
                 train_one_epoch(model, loaders.train, groups.CRITERION, optimizer, get_device())
                 scheduler.step()
-            for name in ("as it is", "whole pictures", "pretraining"):
-                if name == "whole pictures":
-                    update_bn(load(augment=False).train, model, get_device())
-                elif name == "pretraining":
-                    model.load_state_dict(pretrained, strict=False)
-                yield reported(f"{title}, averages {name}, {backbone.title}", model, loaders)
+            yield reported(f"{title}, averages as it is, {backbone.title}", model, loaders)
+            update_bn(load(augment=False).train, model, get_device())
+            yield reported(f"{title}, averages whole pictures, {backbone.title}", model, loaders)
+            model.load_state_dict(pretrained, strict=False)
+            yield reported(f"{title}, averages pretraining, {backbone.title}", model, loaders)
 
 
 def refitted(seed: int) -> Iterator[Row]:
@@ -321,7 +282,7 @@ def refitted(seed: int) -> Iterator[Row]:
         options = {"mode": train_mode, "seed": seed, **WITH_BEST_HEAD}
         model, loaders, _ = fine_tune(load, backbone.name, "all", **options)
         train = extract_features(model, load(augment=False).train, get_device())
-        head_of(model).load_state_dict(fit_logistic_regression(train, 2).state_dict())
+        models.head_of(model).load_state_dict(fit_logistic_regression(train, 2).state_dict())
         yield reported(f"rate 0, head again, {backbone.title}", model, loaders)
 
 
@@ -329,11 +290,6 @@ def reported(run: str, model: nn.Module, loaders: data.Loaders) -> Row:
     """Give the accuracy on the test pictures, or where there are none, on those of validation."""
     answers = groups.right(model, groups.loaders_of(loaders)[-1])
     return run, "accuracy", answers.float().mean().item()
-
-
-def kept(model: nn.Module) -> dict[str, Tensor]:
-    """Copy the averages that BatchNorm keeps."""
-    return {name: value.clone() for name, value in model.named_buffers()}
 
 
 GROUPS = [
@@ -344,9 +300,8 @@ GROUPS = [
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", partial(climb, TINY)),
     Group(ANTS, "ladder_lite0", partial(climb, IMAGENET)),
-    Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_RUNGS)),
-    Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_RUNGS)),
-    Group(ANTS, "rates", rates, seeds=2),
+    Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_STRATEGIES)),
+    Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_STRATEGIES)),
     Group(ANTS, "averages", averages, seeds=3),
     Group(ANTS, "refitted", refitted, seeds=3),
     Group(ANTS, "ladder_time", ladder_time, seeds=3),

@@ -6,15 +6,13 @@ A chapter's quiz is the cell that begins with "## Quiz". A file has questions, e
 and answers; an answer has a `text` and a `why`, and one of each question has `right = true`.
 """
 
-import json
 import re
 import tomllib
 from pathlib import Path
 from string import ascii_lowercase
 
-from tools.measure.write_tables import write_text
+from tools.measure.write_tables import BOOK, ROOT, edit_notebook, write_text
 
-ROOT = Path(__file__).parents[2]
 CHAPTERS = re.findall(r"file: (notebooks/\S+)", (ROOT / "_toc.yml").read_text("utf8"))
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
@@ -26,15 +24,20 @@ The right answer to each question, for paper. On a screen, the answers in the ch
 """
 
 
-def read(chapter: int) -> list[dict]:
+def read(path: Path) -> list[dict]:
     """Read the questions of a chapter; each has one right answer and a reason for all."""
-    path = ROOT / "book" / "quizzes" / f"chapter_{chapter}.toml"
     questions = tomllib.loads(path.read_text("utf8"))["question"]
     for question in questions:
         num_right = sum(answer.get("right", False) for answer in question["answer"])
         if num_right != 1 or not all(answer["why"].strip() for answer in question["answer"]):
             raise ValueError(f"{path.name}: one right answer and every why, in {question['text']}")
     return questions
+
+
+def read_all() -> dict[int, list[dict]]:
+    """Read the questions of all chapters."""
+    numbers = range(1, len(CHAPTERS) + 1)
+    return {number: read(BOOK / "quizzes" / f"chapter_{number}.toml") for number in numbers}
 
 
 def letter(question: dict) -> str:
@@ -56,11 +59,6 @@ def cell(questions: list[dict]) -> str:
     return "\n\n".join(parts)
 
 
-def notebook(chapter: int) -> Path:
-    """Return a chapter's notebook."""
-    return ROOT / f"{CHAPTERS[chapter - 1]}.ipynb"
-
-
 def answers(quizzes: dict[int, list[dict]]) -> str:
     """Return the page of answers."""
     parts = [ANSWERS]
@@ -73,20 +71,15 @@ def answers(quizzes: dict[int, list[dict]]) -> str:
     return "\n".join(parts)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the quiz in a notebook."""
-    content = json.loads(path.read_text("utf8"))
-    (mine,) = (c for c in content["cells"] if "".join(c["source"]).startswith(TITLE))
-    mine["source"] = text.splitlines(keepends=True)
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
     """Write all chapters and the answers."""
-    quizzes = {chapter: read(chapter) for chapter in range(1, len(CHAPTERS) + 1)}
-    for chapter, questions in quizzes.items():
-        write(notebook(chapter), cell(questions))
-    write_text(ROOT / "book" / "answers.md", answers(quizzes))
+    quizzes = read_all()
+    for path, questions in zip(CHAPTERS, quizzes.values(), strict=True):
+        new = cell(questions)
+        edit_notebook(
+            ROOT / f"{path}.ipynb", lambda old, new=new: new if old.startswith(TITLE) else old
+        )
+    write_text(BOOK / "answers.md", answers(quizzes))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import csv
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -155,47 +156,45 @@ def filled(text: str, lines: dict[str, list[str]]) -> str:
     return IN_BOX.sub(lambda box: box[1] + "\n".join(lines[box[2]]), text)
 
 
-def fill_notebook(path: Path, lines: dict[str, list[str]]) -> None:
-    """Write the boxes of a notebook; everything else stays as it is."""
+def edit_notebook(path: Path, edited: Callable[[str], str]) -> None:
+    """Change the Markdown of a notebook; everything else stays as it is."""
     notebook = json.loads(path.read_text("utf8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = filled("".join(cell["source"]), lines).splitlines(keepends=True)
+            cell["source"] = edited("".join(cell["source"])).splitlines(keepends=True)
     write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 class Result(NamedTuple):
-    """A table of the page about the photographs."""
+    """A table of the page about the photographs: the strategies of a backbone, and more."""
 
     pictures: str
     backbone: str
     measure: str
     num_pictures: int
-    more: tuple[tuple[str, str], ...] = ()  # rows beside the ladder's: title, run
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Return the title and the run of each row: the strategies of the ladder, and more."""
-        ladder = read_boxes()["saw-ladder-" + self.backbone.lower().replace("-", "")]
-        return [*map(tuple, ladder["rows"]), *self.more]
+    def ladder(self) -> list[list[str]]:
+        """Return the title and the run of each strategy, which are those of a box."""
+        return read_boxes()["saw-ladder-" + self.backbone.lower().replace("-", "")]["rows"]
 
 
-CHAPTERS = (
-    ("frozen, as in chapter 5", "frozen"),
-    ("fine-tuned, as in chapter 4", "fine-tuned"),
-    ("from scratch", "from scratch"),
-)
 RESULTS = {
-    "photographs_ants_resnet18": Result(ANTS, "ResNet-18", LAST, 153, CHAPTERS),
+    "photographs_ants_resnet18": Result(ANTS, "ResNet-18", LAST, 153),
     "photographs_ants_lite0": Result(ANTS, "Lite0", LAST, 153),
     "photographs_cifar10_resnet18": Result(TEN, "ResNet-18", TEST, 2000),
     "photographs_cifar10_lite0": Result(TEN, "Lite0", TEST, 2000),
 }
+CHAPTERS = [  # rows beside the first table's
+    ["frozen, as in chapter 5", "frozen"],
+    ["fine-tuned, as in chapter 4", "fine-tuned"],
+    ["from scratch", "from scratch"],
+]
 
 
-def photographs(runs: Runs, result: Result) -> list[list[str]]:
+def photographs(runs: Runs, result: Result, more: list[list[str]]) -> list[list[str]]:
     """Return a table of the page about the photographs: each way to train a backbone."""
     rows = [["", "accuracy", "95 % interval", "p"]]
-    for title, run in result.rows():
+    for title, run in result.ladder() + more:
         values = runs.values(result.pictures, "photos", run, result.measure)
         if values:
             p = runs.values(result.pictures, "photos", f"{run} ~ head, {result.backbone}", "p")
@@ -215,7 +214,10 @@ def span(values: dict[int, float]) -> str:
 
 def tables(runs: Runs) -> dict[str, list[list[str]]]:
     """Return the rows of each table that the page about the photographs shows."""
-    return {name: photographs(runs, result) for name, result in RESULTS.items()}
+    return {
+        name: photographs(runs, result, CHAPTERS if name == "photographs_ants_resnet18" else [])
+        for name, result in RESULTS.items()
+    }
 
 
 def plot(runs: Runs, path: Path) -> None:
@@ -228,7 +230,7 @@ def plot(runs: Runs, path: Path) -> None:
         color, marker = ("C0", "o") if result.backbone == "ResNet-18" else ("C1", "s")
         found = {
             title: runs.values(result.pictures, "photos", run, result.measure)
-            for title, run in result._replace(more=()).rows()
+            for title, run in result.ladder()
         }
         titles = [title for title in found if found[title]]
         points = [(v, place) for place, t in enumerate(titles) for v in found[t].values()]
@@ -258,7 +260,7 @@ def main() -> None:
         plot(runs, aside)
     lines = all_lines(runs)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        fill_notebook(path, lines)
+        edit_notebook(path, lambda text: filled(text, lines))
     for path in sorted(BOOK.glob("*.md")):
         text = path.read_text("utf8")
         if filled(text, lines) != text:
