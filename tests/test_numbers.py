@@ -18,7 +18,8 @@ import pytest
 from helpers.metrics import accuracy_interval
 from tools.bench import report
 from tools.measure import write_tables
-from tools.measure.write_tables import ANTS, BOOK, LAST, ROOT, TEN, TEST, Runs, read_csv
+from tools.measure.groups import ANTS, TEN
+from tools.measure.write_tables import BOOK, ROOT, Runs, read_csv
 
 Rows = list[list[str]]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -36,6 +37,7 @@ INVENTED = ("paper_test.md", "answers.md", "references.md")
 GENERATED = re.compile(
     rf"{write_tables.IN_BOX.pattern}|(?s:```.*?```|\(test-on-paper\)=.*?\n## Questions)"
 )
+TEST, LAST = "test accuracy", "last validation accuracy"
 FIXED = ("normalization", "low rank", "last stage", "all", "all, new head")
 
 
@@ -101,9 +103,9 @@ def values_of(stores: dict[str, Rows]) -> dict:
 
 
 def tables_of(stores: dict[str, Rows]) -> dict[str, Rows]:
-    """Return the tables of the pages, as their writers make them."""
+    """Return the tables of the benchmark, as their writer makes them."""
     records = [json.loads(row[0]) for row in stores["raw"]]
-    return write_tables.tables(Runs(stores["runs"])) | {
+    return {
         f"bench_{work}": [report.COLUMNS, *report.summarize(records, work)]
         for work in report.TITLES
     }

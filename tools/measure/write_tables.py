@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import PercentFormatter
@@ -24,8 +23,6 @@ from helpers.runtime import atomic_write
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-ANTS, TEN = "ants and bees", "ten classes"
-TEST, LAST = "test accuracy", "last validation accuracy"
 
 
 def read_csv(path: Path) -> list[list[str]]:
@@ -73,7 +70,21 @@ def times(values: dict[int, float]) -> str:
     return f"{mean(values.values()):.1f}\N{NO-BREAK SPACE}×"
 
 
-WRITTEN = {"percent": percent, "number": number, "times": times}
+def span(values: dict[int, float]) -> str:
+    """Write the smallest and the largest p: "0.34–1.00", "< 0.01–0.02", or "< 0.01"."""
+    low, high = min(values.values()), max(values.values())
+    if high < 0.01:
+        return "<\N{NO-BREAK SPACE}0.01"
+    return f"<\N{NO-BREAK SPACE}0.01–{high:.2f}" if low < 0.01 else f"{low:.2f}–{high:.2f}"
+
+
+def interval(values: dict[int, float], num_pictures: int) -> str:
+    """Write the 95 % interval of a mean accuracy: "88.4–96.4"."""
+    low, high = accuracy_interval(mean(values.values()), num_pictures)
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+WRITTEN = {"percent": percent, "number": number, "times": times, "span": span}
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -105,8 +116,12 @@ def box_lines(box: dict, runs: Runs) -> list[str]:
     for title, run in box["rows"]:
         cells = []
         for _, edition, measure, written in box["columns"]:
-            values = runs.values(box["pictures"], edition, run, measure)
-            cells.append(WRITTEN[written](values) if values else "–")
+            name = f"{run} ~ {box['against']}" if measure == "p" else run
+            values = runs.values(box["pictures"], edition, name, measure)
+            if written == "interval":
+                cells.append(interval(values, box["num_pictures"]))
+            else:
+                cells.append(WRITTEN[written](values) if values else "–")
             if len(set(values.values())) > 1:  # others have nothing random
                 seeds[edition].add(len(values))
         body.append([title, *cells])
@@ -165,78 +180,25 @@ def edit_notebook(path: Path, edited: Callable[[str], str]) -> None:
     write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-class Result(NamedTuple):
-    """A table of the page about the photographs: the strategies of a backbone, and more."""
-
-    pictures: str
-    backbone: str
-    measure: str
-    num_pictures: int
-
-    def ladder(self) -> list[list[str]]:
-        """Return the title and the run of each strategy, which are those of a box."""
-        return read_boxes()["saw-ladder-" + self.backbone.lower().replace("-", "")]["rows"]
-
-
-RESULTS = {
-    "photographs_ants_resnet18": Result(ANTS, "ResNet-18", LAST, 153),
-    "photographs_ants_lite0": Result(ANTS, "Lite0", LAST, 153),
-    "photographs_cifar10_resnet18": Result(TEN, "ResNet-18", TEST, 2000),
-    "photographs_cifar10_lite0": Result(TEN, "Lite0", TEST, 2000),
-}
-CHAPTERS = [  # rows beside the first table's
-    ["frozen, as in chapter 5", "frozen"],
-    ["fine-tuned, as in chapter 4", "fine-tuned"],
-    ["from scratch", "from scratch"],
-]
-
-
-def photographs(runs: Runs, result: Result, more: list[list[str]]) -> list[list[str]]:
-    """Return a table of the page about the photographs: each way to train a backbone."""
-    rows = [["", "accuracy", "95 % interval", "p"]]
-    for title, run in result.ladder() + more:
-        values = runs.values(result.pictures, "photos", run, result.measure)
-        if values:
-            p = runs.values(result.pictures, "photos", f"{run} ~ head, {result.backbone}", "p")
-            low, high = accuracy_interval(mean(values.values()), result.num_pictures)
-            interval = f"{100 * low:.1f}–{100 * high:.1f}"
-            rows.append([title, percent(values), interval, span(p) if p else "–"])
-    return rows
-
-
-def span(values: dict[int, float]) -> str:
-    """Write the smallest and the largest p: "0.34–1.00", "< 0.01–0.02", or "< 0.01"."""
-    low, high = min(values.values()), max(values.values())
-    if high < 0.01:
-        return "<\N{NO-BREAK SPACE}0.01"
-    return f"<\N{NO-BREAK SPACE}0.01–{high:.2f}" if low < 0.01 else f"{low:.2f}–{high:.2f}"
-
-
-def tables(runs: Runs) -> dict[str, list[list[str]]]:
-    """Return the rows of each table that the page about the photographs shows."""
-    return {
-        name: photographs(runs, result, CHAPTERS if name == "photographs_ants_resnet18" else [])
-        for name, result in RESULTS.items()
-    }
-
-
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
     plt.style.use(ROOT / "notebooks" / "matplotlibrc")
-    rows = {"height_ratios": (8, 6)}  # as many as there are strategies
-    fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=rows)
-    for result in RESULTS.values():
-        ax = axes[0] if result.pictures == ANTS else axes[1]
-        color, marker = ("C0", "o") if result.backbone == "ResNet-18" else ("C1", "s")
-        found = {
-            title: runs.values(result.pictures, "photos", run, result.measure)
-            for title, run in result.ladder()
-        }
-        titles = [title for title in found if found[title]]
-        points = [(v, place) for place, t in enumerate(titles) for v in found[t].values()]
-        ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=result.backbone)
-        ax.set_yticks(range(len(titles)), titles)
-        ax.set_ylim(len(titles) - 0.5, -0.5)
+    heights = {"height_ratios": (8, 6)}  # as many as there are strategies
+    fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=heights)
+    for ax, pictures in zip(axes, ("ants", "cifar10"), strict=True):
+        for backbone, color, marker in (("ResNet-18", "C0", "o"), ("Lite0", "C1", "s")):
+            name = backbone.lower().replace("-", "")
+            box = read_boxes()[f"saw-photographs-{pictures}-{name}"]
+            _, edition, measure, _ = box["columns"][0]
+            rows = [row for row in box["rows"] if row[1].endswith(backbone)]
+            points = [
+                (share, place)
+                for place, (_, run) in enumerate(rows)
+                for share in runs.values(box["pictures"], edition, run, measure).values()
+            ]
+            ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=backbone)
+            ax.set_yticks(range(len(rows)), [title for title, _ in rows])
+            ax.set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_title("ants and bees, validation")
     axes[1].set_title("CIFAR-10, test")
     axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -254,8 +216,6 @@ def write_text(path: Path, text: str) -> None:
 def main() -> None:
     """Write all of it."""
     runs = Runs(read_csv(BOOK / "runs.csv"))
-    for name, rows in tables(runs).items():
-        write_csv(BOOK / f"{name}.csv", rows)
     with atomic_write(BOOK / "figures" / "photographs.svg") as aside:
         plot(runs, aside)
     lines = all_lines(runs)
