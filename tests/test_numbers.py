@@ -137,24 +137,15 @@ def tables_of(stores: dict[str, Rows]) -> dict[str, Rows]:
 
 def others_of(stores: dict[str, Rows]) -> dict[str, dict]:
     """Return what the stores beside the runs and the benchmark say."""
-    gains = {(row[3], row[1]): (float(row[5]), float(row[7])) for row in stores["hardware"][1:]}
-    trained, seen = zip(
-        *(gains["channels last", side] for side in ("32", "96", "224")), strict=True
-    )
-    few, many, million, *_ = (r for r in stores["growth_features"] if r[1] == "2 processors")
-    kept = int(few[4].replace(",", "")), int(many[4].replace(",", ""))
+    features = {f"{row[0]}, {row[1]}": list(map(Cell, row)) for row in stores["growth_features"]}
+    few, many = (features[f"{count}, 2 processors"] for count in ("10,000", "100,000"))
+    megabytes = float(many[4].replace(",", "")) - float(few[4].replace(",", ""))
     settings = depth_of(stores)
     best = max(settings, key=lambda setting: settings[setting][1])
     return {
-        "hardware": {
-            "forward": f"{min(seen)} to {max(seen)}",
-            "bfloat16": max(gains["both", side][0] for side in ("32", "96", "224")),
-            "training": ["nothing" if times < 1.05 else times for times in trained],
-        },
-        "shards": {
-            "disk": million[5].split()[0],
-            "memory": round(1000 * (kept[1] - kept[0]) / 90_000),
-        },
+        "features": features,
+        "memory": {"kB a picture": round(1000 * megabytes / 90_000)},
+        "hardware": {f"{row[1]} {row[3]}": row for row in stores["hardware"]},
         "crops": {round(100 * float(a)): f"{100 * float(b):.1f}" for a, b in stores["crops"][1:]},
         "depth": {"best": best[0], "accuracy": f"{settings[best][0]:.1f}"},
     }
