@@ -143,7 +143,7 @@ def others_of(stores: dict[str, Rows]) -> dict[str, dict]:
     settings = depth_of(stores)
     best = max(settings, key=lambda setting: settings[setting][1])
     return {
-        "features": features,
+        "growth_features": features,
         "memory": {"kB a picture": round(1000 * megabytes / 90_000)},
         "hardware": {f"{row[1]} {row[3]}": row for row in stores["hardware"]},
         "crops": {round(100 * float(a)): f"{100 * float(b):.1f}" for a, b in stores["crops"][1:]},
