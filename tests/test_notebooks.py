@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem, scope="module")
 def notebook(request):
     return nbformat.read(request.param, as_version=4)
 

@@ -26,7 +26,6 @@ from tools.measure.groups import ANTS, TEN, Group, Row
 
 LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
-NEIGHBORS = 5
 CPU = torch.device("cpu")
 WITH_BEST_HEAD = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0}  # what `fine_tune` begins with
 TIMED, TURNS = 4, 5  # batches, and how often each strategy takes its turn
@@ -78,7 +77,7 @@ def head(run: str, train: TensorDataset, parts: dict[str, TensorDataset]) -> Ite
     yield from scores(run, lambda inputs: linear(inputs).argmax(dim=1), parts)
 
 
-def nearest(train: TensorDataset, inputs: Tensor, k: int = NEIGHBORS) -> Tensor:
+def nearest(train: TensorDataset, inputs: Tensor, k: int = 5) -> Tensor:
     """Return the class of most of the k training pictures whose features point the same way."""
     theirs, labels = train.tensors
     unit = nn.functional.normalize
