@@ -1,7 +1,6 @@
 """A browser, its pages, and where the site is: for the tests of what only a browser can tell."""
 
 import os
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +12,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from tools.course.pdf import find_browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WAIT = 120_000  # milliseconds, on a host that has other things to do
 expect.set_options(timeout=WAIT)
 
@@ -22,8 +20,6 @@ expect.set_options(timeout=WAIT)
 def browser():
     """Start the browser of the system; without one skip, unless REQUIRE_BROWSER=1."""
     with sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), None)
-        where = {"executable_path": path} if path else {"channel": "chrome"}
         try:
             browser = playwright.chromium.launch(executable_path=find_browser(), timeout=WAIT)
         except SystemExit as missing:

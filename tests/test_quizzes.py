@@ -6,24 +6,28 @@ import pytest
 
 from tools.course.chapters import chapters
 from tools.measure import write_quizzes
-from tools.measure.write_quizzes import ROOT, letter
+from tools.measure.write_quizzes import BOOK, letter
+from tools.measure.write_tables import edit_notebook
 
-CHAPTERS = range(1, len(chapters()) + 1)
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_shows_its_quiz(chapter):
-    notebook = json.loads(chapters()[chapter - 1].read_text("utf8"))
-    cells = ["".join(cell["source"]) for cell in notebook["cells"]]
-    (shown,) = [cell for cell in cells if cell.startswith(write_quizzes.TITLE)]
-    assert shown == write_quizzes.cell(write_quizzes.read(chapter)), (
-        "run python -m tools.measure.write_quizzes"
-    )
+QUIZZES = write_quizzes.read_all()
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_question_has_one_right_answer_and_a_reason_for_all(chapter):
-    questions = write_quizzes.read(chapter)
+def test_the_chapters_and_the_page_of_answers_show_the_quizzes():
+    for path, questions in zip(chapters(), QUIZZES.values(), strict=True):
+        notebook = json.loads(path.read_text("utf8"))
+        cells = ["".join(cell["source"]) for cell in notebook["cells"]]
+        (shown,) = [cell for cell in cells if cell.startswith(write_quizzes.TITLE)]
+        assert shown == write_quizzes.cell(questions), "run python -m tools.measure.write_quizzes"
+    page = (BOOK / "answers.md").read_text("utf8")
+    assert page == write_quizzes.answers(QUIZZES), "run python -m tools.measure.write_quizzes"
+    for chapter, questions in QUIZZES.items():
+        part = page.split(f"## Chapter {chapter}")[1].split("##")[0]
+        for number, question in enumerate(questions, 1):
+            assert f"{number}. **{letter(question)}).**" in part
+
+
+@pytest.mark.parametrize("questions", QUIZZES.values(), ids=str)
+def test_a_question_has_answers_of_one_length_and_a_reason_for_all(questions):
     assert len(questions) >= 3
     for question in questions:
         assert question["text"].endswith("?")
@@ -37,46 +41,30 @@ def test_a_question_has_one_right_answer_and_a_reason_for_all(chapter):
 
 
 def test_the_right_answer_may_be_any():
-    letters = [letter(question) for chapter in CHAPTERS for question in write_quizzes.read(chapter)]
+    letters = [letter(question) for questions in QUIZZES.values() for question in questions]
     for mark in "abc":
         assert letters.count(mark) >= len(letters) / 5
-    for chapter in CHAPTERS:
-        assert len(set(map(letter, write_quizzes.read(chapter)))) > 1
-
-
-def test_the_page_of_answers_is_that_of_the_files():
-    quizzes = {chapter: write_quizzes.read(chapter) for chapter in CHAPTERS}
-    page = (ROOT / "book" / "answers.md").read_text("utf8")
-    assert page == write_quizzes.answers(quizzes), "run python -m tools.measure.write_quizzes"
-    for chapter, questions in quizzes.items():
-        part = page.split(f"## Chapter {chapter}")[1].split("##")[0]
-        for number, question in enumerate(questions, 1):
-            assert f"{number}. **{letter(question)}).**" in part
+    assert all(len(set(map(letter, questions))) > 1 for questions in QUIZZES.values())
 
 
 @pytest.mark.parametrize(
-    "answers",
-    [
-        'text = "a"\nwhy = "x."\n[[question.answer]]\ntext = "b"\nwhy = "y."',
-        'text = "a"\nwhy = "x."\nright = true\n[[question.answer]]\ntext = "b"\nwhy = " "',
-        'text = "a"\nwhy = "x."\nright = true\n[[question.answer]]\ntext = "b"\nwhy = "y."\n'
-        "right = true",
-    ],
+    "second", ['why = "y."', 'why = " "\nright = true', 'why = "y."\nright = true']
 )
-def test_a_question_without_one_right_answer_or_a_reason_is_refused(answers, tmp_path, monkeypatch):
-    monkeypatch.setattr(write_quizzes, "ROOT", tmp_path)
-    (tmp_path / "book" / "quizzes").mkdir(parents=True)
-    text = f'[[question]]\ntext = "Which one?"\n[[question.answer]]\n{answers}\n'
-    (tmp_path / "book" / "quizzes" / "chapter_1.toml").write_text(text)
+def test_a_question_without_one_right_answer_or_a_reason_is_refused(second, tmp_path):
+    first = 'why = "x."\nright = true' if second.endswith('"y."\nright = true') else 'why = "x."'
+    answers = "".join(f'[[question.answer]]\ntext = "a"\n{more}\n' for more in (first, second))
+    path = tmp_path / "chapter_1.toml"
+    path.write_text(f'[[question]]\ntext = "Which one?"\n{answers}')
     with pytest.raises(ValueError, match=r"chapter_1\.toml: .*Which one"):
-        write_quizzes.read(1)
+        write_quizzes.read(path)
 
 
-def test_writing_replaces_the_quiz_and_nothing_else(tmp_path):
-    cells = [{"cell_type": "markdown", "source": [text]} for text in ("# A", "## Quiz\n\nold", "z")]
+def test_editing_changes_markdown_and_nothing_else(tmp_path):
+    kinds = {"# A": "markdown", "## Quiz\n\nold": "markdown", "old = 1\n": "code"}
+    cells = [{"cell_type": kind, "source": [text]} for text, kind in kinds.items()]
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": cells, "nbformat": 4}))
-    write_quizzes.write(path, "## Quiz\n\nnew é")
+    edit_notebook(path, lambda text: text.replace("old", "new é"))
     written = json.loads(path.read_text("utf8"))
     texts = ["".join(cell["source"]) for cell in written["cells"]]
-    assert texts == ["# A", "## Quiz\n\nnew é", "z"] and written["nbformat"] == 4
+    assert texts == ["# A", "## Quiz\n\nnew é", "old = 1\n"] and written["nbformat"] == 4

@@ -133,7 +133,7 @@ def test_features_votes_and_answers_are_those_of_pytorch(taught, cpu):
     loaders = image_folders(PICTURES, size=in_page.SIZE, augment=False, **statistics(model))
     expected, paths = [], []
     for split in ("val", "test"):
-        expected.append(extract_features(model, loaders.part(split), cpu).tensors[0][::8])
+        expected.append(extract_features(model, loaders.split(split), cpu).tensors[0][::8])
         paths += sorted(PICTURES.glob(f"{split}/*/*"))[::8]
     found, packed = taught.evaluate(
         f"""async (pictures) => {{{BLOB}

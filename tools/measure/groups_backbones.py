@@ -1,10 +1,10 @@
 """What chapter 6 shows with one seed, or only tells: two backbones and a random one."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -14,26 +14,18 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from helpers import assets, data
+from helpers import assets, data, models
 from helpers.features import cached_features, extract_features
-from helpers.models import (
-    STRATEGIES,
-    build,
-    fixed_statistics,
-    head_of,
-    train_mode,
-    train_only,
-    trainable_parameters,
-)
+from helpers.models import STRATEGIES, build, fixed_statistics, train_mode
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import fine_tune, fit_logistic_regression
 from helpers.runtime import get_device, seed_everything
 from helpers.training import train_one_epoch
-from tools.measure.groups import ANTS, CRITERION, TEN, Found, Group, compared, numbers, right
+from tools.measure import groups
+from tools.measure.groups import ANTS, TEN, Group, Row
 
 LITE0 = "tf_efficientnet_lite0"
 ANT, BEE = 310, 309  # outputs of ImageNet's head
-NEIGHBORS = 5
 CPU = torch.device("cpu")
 WITH_BEST_HEAD = {"num_epochs": 1, "lr": 0.0, "head_lr": 0.0}  # what `fine_tune` begins with
 TIMED, TURNS = 4, 5  # batches, and how often each strategy takes its turn
@@ -67,29 +59,25 @@ def loading(backbone: Backbone, seed: int = 0, **options) -> partial:
 
 def features(backbone: Backbone, **options) -> dict[str, TensorDataset]:
     """Return the features of the whole pictures of each part."""
-    loaders = loading(backbone, augment=False, **options)()
+    loaders = groups.loaders_of(loading(backbone, augment=False, **options)())
     model = build(backbone.name, 2, weights=backbone.weights).to(get_device())
-    parts = {"train": loaders.train, "validation": loaders.val, "test": loaders.test}
-    return {
-        part: cached_features(model, loader, get_device())
-        for part, loader in parts.items()
-        if loader is not None
-    }
+    parts = zip(("train", "validation", "test"), loaders, strict=False)
+    return {part: cached_features(model, loader, get_device()) for part, loader in parts}
 
 
-def scores(run: str, answer, parts: dict[str, TensorDataset]) -> Found:
+def scores(run: str, answer, parts: dict[str, TensorDataset]) -> Iterator[Row]:
     """Give the accuracy of an answer, which makes classes of features, on all parts but one."""
     for part, (inputs, labels) in ((p, parts[p].tensors) for p in parts if p != "train"):
         yield run, f"{part} accuracy", (answer(inputs) == labels).float().mean().item()
 
 
-def classes(head: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the class that a head gives to each."""
-    with torch.no_grad():
-        return head(inputs).argmax(dim=1)
+def head(run: str, train: TensorDataset, parts: dict[str, TensorDataset]) -> Iterator[Row]:
+    """Give the accuracy of the best head on some features."""
+    linear = fit_logistic_regression(train, 2)
+    yield from scores(run, lambda inputs: linear(inputs).argmax(dim=1), parts)
 
 
-def nearest(train: TensorDataset, inputs: Tensor, k: int = NEIGHBORS) -> Tensor:
+def nearest(train: TensorDataset, inputs: Tensor, k: int = 5) -> Tensor:
     """Return the class of most of the k training pictures whose features point the same way."""
     theirs, labels = train.tensors
     unit = nn.functional.normalize
@@ -97,22 +85,21 @@ def nearest(train: TensorDataset, inputs: Tensor, k: int = NEIGHBORS) -> Tensor:
     return labels[found].mode(dim=1).values
 
 
-def kinds(seed: int) -> Found:
+def kinds(seed: int) -> Iterator[Row]:
     """Compare neighbors and heads on random, Tiny ImageNet's and ImageNet's features."""
     for backbone in (RANDOM, *BOTH):
         if backbone is not RANDOM and seed:
             continue  # nothing is drawn
         seed_everything(seed)
         parts = features(backbone)
-        train = parts["train"]
-        yield from scores(f"neighbors, {backbone.title}", partial(nearest, train), parts)
-        head = partial(classes, fit_logistic_regression(train, 2))
-        yield from scores(f"head, {backbone.title}", head, parts)
+        neighbors = partial(nearest, parts["train"])
+        yield from scores(f"neighbors, {backbone.title}", neighbors, parts)
+        yield from head(f"head, {backbone.title}", parts["train"], parts)
 
 
-def old_head(seed: int) -> Found:
+def old_head(seed: int) -> Iterator[Row]:
     """Ask ImageNet's own head for its ant and its bee: nothing is trained."""
-    state = safetensors.torch.load_file(assets.weights(LITE0))
+    state = safetensors.torch.load_file(str(assets.weights(LITE0)))
     weight, bias = (state[f"classifier.{name}"].float() for name in ("weight", "bias"))
     two = torch.tensor([ANT, BEE])  # in the order of our labels
 
@@ -129,7 +116,7 @@ def old_head(seed: int) -> Found:
         yield from scores(f"old head, {size} px, thousand", among_all, parts)
 
 
-def labels(seed: int) -> Found:
+def labels(seed: int) -> Iterator[Row]:
     """Train heads on a few pictures a class, another draw each seed."""
     for backbone in BOTH:
         parts = features(backbone)
@@ -137,29 +124,23 @@ def labels(seed: int) -> Found:
         for count in (1, 2, 5, 10, 20):
             chosen, _ = draw_per_class(labels, 2 * count, seed)
             few = TensorDataset(inputs[chosen], labels[chosen])
-            run = f"{count} a class, {backbone.title}"
-            yield from scores(run, partial(classes, fit_logistic_regression(few, 2)), parts)
+            yield from head(f"{count} a class, {backbone.title}", few, parts)
 
 
-def sizes(seed: int) -> Found:
+def sizes(seed: int) -> Iterator[Row]:
     """Train heads on features of pictures of several sizes."""
     for backbone in BOTH:
         for size in (64, 96, 128, 160, 224):
             parts = features(backbone._replace(size=size))
-            head = partial(classes, fit_logistic_regression(parts["train"], 2))
-            yield from scores(f"{size} px, {backbone.title}", head, parts)
+            yield from head(f"{size} px, {backbone.title}", parts["train"], parts)
 
 
-def shift(seed: int) -> Found:
-    """Train on renders, test on photographs, and the other way round; with both present."""
-    if assets.ants_bees().edition != "photos":
-        return
-    for backbone in BOTH:
-        photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
-        head = partial(classes, fit_logistic_regression(renders["train"], 2))
-        yield from scores(f"from renders, {backbone.title}", head, photos)
-        head = partial(classes, fit_logistic_regression(photos["train"], 2))
-        yield from scores(f"from photographs, {backbone.title}", head, renders)
+def shift(seed: int) -> Iterator[Row]:
+    """Train on renders, test on photographs, where they are."""
+    if assets.ants_bees().edition == "photos":
+        for backbone in BOTH:
+            photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
+            yield from head(f"from renders, {backbone.title}", renders["train"], photos)
 
 
 class Strategy(NamedTuple):
@@ -172,8 +153,7 @@ class Strategy(NamedTuple):
     head_first: bool = True
 
 
-# The rates come from short trials on training photographs. The group "rates" repeats these, and
-# prefers others for most strategies: 60 pictures tell little, and these rates are not tuned.
+# The rates come from short trials on training photographs; they are not tuned.
 LADDER = {
     "head": Strategy("head", 0.0, 0.0),
     "normalization": Strategy("normalization", 1e-3, 1e-3),
@@ -192,87 +172,64 @@ def climb(
     *,
     loading: Callable[[Backbone, int], Callable[..., data.Loaders]] = loading,
     titles: Iterable[str] = LADDER,
-) -> Found:
+) -> Iterator[Row]:
     """Train on these strategies, the head first, and compare each with the head alone."""
-    found, runs = [], []
+    runs = {}
     for title in titles:
         strategy, resnet18_lr, lite0_lr, mode, head_first = LADDER[title]
-        start, lr = time.perf_counter(), resnet18_lr if backbone is TINY else lite0_lr
+        lr = resnet18_lr if backbone is TINY else lite0_lr
         options = {"head_first": head_first, "mode": mode, "lr": lr, "seed": seed}
         options["head_lr"] = lr if head_first else 1e-3
         load, run = loading(backbone, seed), f"{title}, {backbone.title}"
         if strategy == "head":
             options |= WITH_BEST_HEAD
         model, loaders, history = fine_tune(load, backbone.name, strategy, **options)
-        found += numbers(run, model, loaders, history, start)
-        found.append((run, "right", right(model, loaders)))
-        runs.append(run)
-    yield from compared(found, [(run, runs[0]) for run in runs[1:]])
-
-
-RATES = (3e-5, 1e-4, 3e-4, 1e-3)
-
-
-def rates(seed: int) -> Found:
-    """Try rates for each strategy: the loss on a held-out quarter of the training pictures."""
-    for backbone in BOTH:
-        load = partial(all_but_a_quarter, loading(backbone, seed), seed)
-        for strategy in STRATEGIES[1:]:
-            for lr in RATES:
-                options = {"lr": lr, "head_lr": lr, "seed": seed}
-                *_, history = fine_tune(load, backbone.name, strategy, **options)
-                yield f"{strategy}, {lr:g}, {backbone.title}", "held-out loss", history.val_loss[-1]
-
-
-def all_but_a_quarter(
-    load: Callable[..., data.Loaders], seed: int, augment: bool = True
-) -> data.Loaders:
-    """Load the training pictures, a quarter of each class apart for validation."""
-    loaders, whole = load(augment=augment), load(augment=False).train.dataset
-    apart, others = draw_per_class(torch.tensor(whole.labels), len(whole) // 8 * 2, seed)
-    train = Subset(loaders.train.dataset, others.tolist())
-    order = torch.Generator().manual_seed(seed)
-    return loaders._replace(
-        train=DataLoader(train, loaders.train.batch_size, shuffle=True, generator=order),
-        val=DataLoader(Subset(whole, apart.tolist()), 64),
-    )
+        runs[run] = groups.found(run, model, history, groups.loaders_of(loaders))
+    first, *others = runs
+    yield from groups.compared(runs, [(run, first) for run in others])
 
 
 def loading_ten(backbone: Backbone, seed: int) -> Callable[..., data.Loaders]:
     """Return what loads a thousand pictures of ten classes, and parts of the others to look at."""
-    options = {"num_train": 1000, "batch_size": 20, "seed": seed, **statistics(backbone)}
-    options["size"] = 64 if backbone is TINY else 96
+    size = 64 if backbone is TINY else 96
+    mean, std = statistics(backbone).values()
+    load = partial(data.cifar10, num_train=1000, batch_size=20, size=size, seed=seed)
 
-    def load(augment: bool = True) -> data.Loaders:
-        loaders = data.cifar10(augment=augment, **options)
-        return loaders._replace(
-            val=some(loaders.val, 500),
-            test=some(loaders.test, min(2000, len(loaders.test.dataset))),
-        )
+    def load_some(augment: bool = True) -> data.Loaders:
+        loaders = load(augment=augment, mean=mean, std=std)
+        return loaders._replace(val=some(loaders.val, 500), test=some(loaders.part("test"), 2000))
 
-    return load
+    return load_some
 
 
-def some(loader: DataLoader, count: int) -> DataLoader:
-    """Return a loader of that many pictures, the same number from each class."""
-    chosen, _ = draw_per_class(torch.tensor(loader.dataset.labels), count, seed=0)
+def some(loader: DataLoader, most: int) -> DataLoader:
+    """Return a loader of that many pictures if there are so many, as many from each class."""
+    labels = groups.labels_of(loader)
+    chosen, _ = draw_per_class(labels, min(most, len(labels)), seed=0)
     return DataLoader(Subset(loader.dataset, chosen.tolist()), 100)
 
 
-TEN_RUNGS = ("head", "normalization", "last stage", "all", "all, batch statistics", "all, new head")
+TEN_STRATEGIES = (
+    "head",
+    "normalization",
+    "last stage",
+    "all",
+    "all, batch statistics",
+    "all, new head",
+)
 
 
-def ladder_time(seed: int) -> Found:
+def ladder_time(seed: int) -> Iterator[Row]:
     """Time some batches of each strategy, in turns, in forward passes over as many pictures."""
     for backbone in BOTH:
         loaders = loading(backbone, seed)()
-        batches = [next(iter(loaders.train)) for _ in range(TIMED)]
+        batches: Any = [next(iter(loaders.train)) for _ in range(TIMED)]  # in place of a loader
         frozen = build(backbone.name, 2)
-        models = {strategy: build(backbone.name, 2) for strategy in STRATEGIES[1:]}
-        seconds = {strategy: [] for strategy in ("forward", *models)}
-        for strategy, model in models.items():
-            train_only(model, strategy)
-        for network in (frozen.eval(), *models.values()):
+        networks = {strategy: build(backbone.name, 2) for strategy in STRATEGIES[1:]}
+        seconds = {strategy: [] for strategy in ("forward", *networks)}
+        for strategy, model in networks.items():
+            models.train_only(model, strategy)
+        for network in (frozen.eval(), *networks.values()):
             network.to(memory_format=torch.channels_last)
         for _ in range(TURNS):
             start = time.perf_counter()
@@ -280,17 +237,19 @@ def ladder_time(seed: int) -> Found:
                 for inputs, _ in batches:
                     frozen(inputs)
             seconds["forward"].append(time.perf_counter() - start)
-            for strategy, model in models.items():
-                optimizer = AdamW(trainable_parameters(model), lr=1e-4)
+            for strategy, model in networks.items():
+                optimizer = AdamW(models.trainable_parameters(model), lr=1e-4)
                 start = time.perf_counter()
-                train_one_epoch(model, batches, CRITERION, optimizer, CPU, mode=fixed_statistics)
+                train_one_epoch(
+                    model, batches, groups.CRITERION, optimizer, CPU, mode=fixed_statistics
+                )
                 seconds[strategy].append(time.perf_counter() - start)
         forward = median(seconds.pop("forward"))
-        for strategy, found in seconds.items():
-            yield f"{strategy}, {backbone.title}", "passes", median(found) / forward
+        for strategy, taken in seconds.items():
+            yield f"{strategy}, {backbone.title}", "passes", median(taken) / forward
 
 
-def averages(seed: int) -> Found:
+def averages(seed: int) -> Iterator[Row]:
     """Find out what BatchNorm's training mode spoils: the weights, or the averages it keeps.
 
     Each run is an epoch or more of training mode with all of the network. Its network is then
@@ -302,37 +261,34 @@ def averages(seed: int) -> Found:
         best = resnet18_lr if backbone is TINY else lite0_lr
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
             model, loaders, _ = fine_tune(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
-            pretrained = kept(model)
+            pretrained = {name: value.clone() for name, value in model.named_buffers()}
             optimizer = AdamW(model.parameters(), lr=lr)
             scheduler = CosineAnnealingLR(optimizer, T_max=num_epochs)
             for _ in range(num_epochs):
-                train_one_epoch(model, loaders.train, CRITERION, optimizer, get_device())
+                train_one_epoch(model, loaders.train, groups.CRITERION, optimizer, get_device())
                 scheduler.step()
-            for name in ("as it is", "whole pictures", "pretraining"):
-                if name == "whole pictures":
-                    update_bn(load(augment=False).train, model, get_device())
-                elif name == "pretraining":
-                    model.load_state_dict(pretrained, strict=False)
-                run = f"{title}, averages {name}, {backbone.title}"
-                share = right(model, loaders).float().mean().item()
-                yield run, "accuracy", share
+            yield reported(f"{title}, averages as it is, {backbone.title}", model, loaders)
+            update_bn(load(augment=False).train, model, get_device())
+            yield reported(f"{title}, averages whole pictures, {backbone.title}", model, loaders)
+            model.load_state_dict(pretrained, strict=False)
+            yield reported(f"{title}, averages pretraining, {backbone.title}", model, loaders)
 
 
-def refitted(seed: int) -> Found:
+def refitted(seed: int) -> Iterator[Row]:
     """Move only the averages, as above, then fit the best head again."""
     for backbone in BOTH:
         load = loading(backbone, seed)
         options = {"mode": train_mode, "seed": seed, **WITH_BEST_HEAD}
         model, loaders, _ = fine_tune(load, backbone.name, "all", **options)
         train = extract_features(model, load(augment=False).train, get_device())
-        head_of(model).load_state_dict(fit_logistic_regression(train, 2).state_dict())
-        share = right(model, loaders).float().mean().item()
-        yield f"rate 0, head again, {backbone.title}", "accuracy", share
+        models.head_of(model).load_state_dict(fit_logistic_regression(train, 2).state_dict())
+        yield reported(f"rate 0, head again, {backbone.title}", model, loaders)
 
 
-def kept(model: nn.Module) -> dict[str, Tensor]:
-    """Copy the averages that BatchNorm keeps."""
-    return {name: value.clone() for name, value in model.named_buffers()}
+def reported(run: str, model: nn.Module, loaders: data.Loaders) -> Row:
+    """Give the accuracy on the test pictures, or where there are none, on those of validation."""
+    answers = groups.right(model, groups.loaders_of(loaders)[-1])
+    return run, "accuracy", answers.float().mean().item()
 
 
 GROUPS = [
@@ -343,9 +299,8 @@ GROUPS = [
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", partial(climb, TINY)),
     Group(ANTS, "ladder_lite0", partial(climb, IMAGENET)),
-    Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_RUNGS)),
-    Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_RUNGS)),
-    Group(ANTS, "rates", rates, seeds=2),
+    Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_STRATEGIES)),
+    Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_STRATEGIES)),
     Group(ANTS, "averages", averages, seeds=3),
     Group(ANTS, "refitted", refitted, seeds=3),
     Group(ANTS, "ladder_time", ladder_time, seeds=3),

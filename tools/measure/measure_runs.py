@@ -3,50 +3,33 @@
     python -m tools.measure.measure_runs --edition rendered --seeds 5
     python -m tools.measure.measure_runs --edition photos --seeds 5      # after `make data`
 
-adds to `book/runs.csv` what is not there yet, a row a number; `tools/measure/write_tables.py` makes
-the tables and boxes of the book from it. A run is named as the boxes name it. The numbers are those
-of one thread: start it with OMP_NUM_THREADS=1, once for each edition, side by side on two cores.
+adds to `book/runs.csv` what is not there yet, a row a number; `write_tables` makes the tables and
+boxes of the book from it. A run is named as the boxes name it. The numbers are those of one thread:
+start it with OMP_NUM_THREADS=1, one edition after the other, or each with an --out of its own.
 
 CIFAR-10 is read from the folder of `make data`. With --any-cifar10 another copy of it will do, such
 as one that went through JPEG.
 """
 
 import argparse
-import csv
 import os
-import time
 from pathlib import Path
 
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
 from tools.measure import groups, groups_backbones
+from tools.measure.write_tables import BOOK, read_csv, write_csv
 
-BOOK = Path(__file__).parents[2] / "book"
 COLUMNS = ["pictures", "edition", "group", "run", "measure", "seed", "value"]
 GROUPS = [*groups.GROUPS, *groups_backbones.GROUPS]
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """Read the rows that are there."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf8") as file:
-        return list(csv.DictReader(file))
-
-
-def add(path: Path, rows: list[list]) -> None:
-    """Add rows to a file, which gets its header first."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS] * new + rows)
 
 
 def trust_any_cifar10() -> None:
     """Let torchvision read any copy of CIFAR-10 in this process, whatever its hashes."""
     CIFAR10.train_list = [[name, None] for name, _ in CIFAR10.train_list]
     CIFAR10.test_list = [[name, None] for name, _ in CIFAR10.test_list]
-    CIFAR10.meta = CIFAR10.meta | {"md5": None}
+    CIFAR10.meta["md5"] = None  # pyright: ignore[reportArgumentType]
 
 
 def main() -> None:
@@ -63,20 +46,17 @@ def main() -> None:
         raise SystemExit(f"{weights.path} is another network than the tables': move it away first")
     if args.any_cifar10:
         trust_any_cifar10()
-    there = {(r["pictures"], r["edition"], r["group"], r["seed"]) for r in read(args.out)}
+    rows = read_csv(args.out) if args.out.exists() else [COLUMNS]
+    there = {(*row[:3], row[5]) for row in rows}
     for group in GROUPS:
         wanted = not args.only or group.name in args.only
         for seed in range(min(args.seeds, group.seeds) if wanted else 0):
-            key = (group.pictures, args.edition, group.name, str(seed))
-            if key in there:
-                continue
-            start = time.perf_counter()
-            found = [
-                [*key[:3], run, measure, seed, f"{value:.5g}"]
-                for run, measure, value in group.measure(seed)
-            ]
-            add(args.out, found)
-            print(*key, f"{time.perf_counter() - start:.0f} s", flush=True)
+            key = [group.pictures, args.edition, group.name]
+            if (*key, str(seed)) not in there:
+                for run, measure, value in group.measure(seed):
+                    rows.append([*key, run, measure, str(seed), f"{value:.5g}"])
+                write_csv(args.out, rows)
+                print(*key, seed, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ ants and bees, otherwise as chapter 4. The seconds are the processor's, with eva
 """
 
 import argparse
-import csv
 import os
 import time
 from itertools import product
@@ -17,10 +16,11 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from helpers import data
-from helpers.explorers.unfreeze import FILE, HEAD, read
+from helpers.explorers.unfreeze import FILE, HEAD
 from helpers.models import fixed_statistics, parameter_groups, resnet18, unfreeze_from
-from helpers.runtime import atomic_write, get_device, seed_everything
+from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
+from tools.measure.write_tables import read_csv, write_csv
 
 STAGES = {  # what is trained, by the first of its layers
     HEAD: "fc",
@@ -32,39 +32,29 @@ STAGES = {  # what is trained, by the first of its layers
 }
 RATES = (0.002, 0.008, 0.03)  # of the backbone
 MODES = {"training mode": nn.Module.train, "evaluation mode": fixed_statistics}
+COLUMNS = ["stage", "rate", "mode", "seed", "test accuracy", "seconds", "validation accuracies"]
 NUM_EPOCHS, HEAD_LR = 12, 0.02
 
 
-def measure(stage: str, rate: float, mode: str, seed: int) -> dict[str, str]:
-    """Train once and return the row, which has no accuracies where the loss became NaN."""
+def measure(stage: str, rate: float, mode: str, seed: int) -> list[str]:
+    """Train once; return the row. Where the loss became no number, it has no accuracies."""
     start, device = time.process_time(), get_device()
     seed_everything(seed)
     loaders = data.ants_bees(seed=seed)
     model = resnet18(len(loaders.class_names), freeze=True).to(device)
     unfreeze_from(model, STAGES[stage])
     optimizer = SGD(parameter_groups(model, lr=rate, head_lr=HEAD_LR), momentum=0.9)
-    row = {"stage": stage, "rate": str(rate), "mode": mode, "seed": str(seed)}
-    row |= {"test accuracy": "", "seconds": "", "validation accuracies": ""}
-    criterion = nn.CrossEntropyLoss()
+    criterion, scheduler = nn.CrossEntropyLoss(), CosineAnnealingLR(optimizer, T_max=NUM_EPOCHS)
+    options = {"scheduler": scheduler, "mode": MODES[mode], "verbose": False}
+    parts = (loaders.train, loaders.val, criterion, optimizer, device)
     try:
-        history = fit(
-            model,
-            loaders.train,
-            loaders.val,
-            criterion,
-            optimizer,
-            device,
-            num_epochs=NUM_EPOCHS,
-            scheduler=CosineAnnealingLR(optimizer, T_max=NUM_EPOCHS),
-            mode=MODES[mode],
-            verbose=False,
-        )
+        history = fit(model, *parts, num_epochs=NUM_EPOCHS, **options)
     except FloatingPointError:
-        return row
-    row["seconds"] = f"{time.process_time() - start:.1f}"
-    row["test accuracy"] = f"{evaluate(model, loaders.test, criterion, device).accuracy:.4f}"
-    row["validation accuracies"] = " ".join(f"{value:.4f}" for value in history.val_accuracy)
-    return row
+        return [stage, str(rate), mode, str(seed), "", "", ""]
+    seconds = time.process_time() - start
+    test = evaluate(model, loaders.split("test"), criterion, device).accuracy
+    epochs = " ".join(f"{accuracy:.4f}" for accuracy in history.val_accuracy)
+    return [stage, str(rate), mode, str(seed), f"{test:.4f}", f"{seconds:.1f}", epochs]
 
 
 def main() -> None:
@@ -73,18 +63,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     os.environ["EDITION"] = "rendered"
-    rows = read()
-    there = {(row["seed"], row["stage"], row["rate"], row["mode"]) for row in rows}
+    rows = read_csv(FILE) if FILE.exists() else [COLUMNS]
+    there = [row[:4] for row in rows]
     for seed, stage, rate, mode in product(range(args.seeds), STAGES, RATES, MODES):
         if stage == HEAD and rate != RATES[0]:
-            continue  # the head has a rate of its own
-        if (str(seed), stage, str(rate), mode) not in there:
+            continue  # it has a rate of its own
+        if [stage, str(rate), mode, str(seed)] not in there:
             rows.append(measure(stage, rate, mode, seed))
-            with atomic_write(FILE) as path, path.open("w", newline="", encoding="utf8") as file:
-                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-            print(*rows[-1].values(), flush=True)
+            write_csv(FILE, rows)
+            print(*rows[-1][:6], flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from tools.measure.check_notebooks import CELL_METADATA
+from tools.measure.write_tables import write_text
 
 WIDTH, COLORS = 500, 256  # of a PNG
 SETTINGS = {
@@ -59,7 +60,7 @@ def run(path: Path) -> None:
             if "image/svg+xml" in data and "image/png" in data:
                 data["image/png"] = smaller(data["image/png"])
     notebook.metadata = METADATA
-    nbformat.write(notebook, path)
+    write_text(path, nbformat.writes(notebook) + "\n")
 
 
 def main(paths: list[str]) -> None:

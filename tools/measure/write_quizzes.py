@@ -6,13 +6,12 @@ A chapter's quiz is the cell that begins with "## Quiz". A file has questions, e
 and answers; an answer has a `text` and a `why`, and one of each question has `right = true`.
 """
 
-import json
 import tomllib
 from pathlib import Path
 from string import ascii_lowercase
 
-from tools.course.address import ROOT
 from tools.course.chapters import chapters
+from tools.measure.write_tables import BOOK, edit_notebook, write_text
 
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
@@ -24,15 +23,20 @@ The right answer to each question, for paper. On a screen, the answers in the ch
 """
 
 
-def read(chapter: int) -> list[dict]:
+def read(path: Path) -> list[dict]:
     """Read the questions of a chapter; each has one right answer and a reason for all."""
-    path = ROOT / "book" / "quizzes" / f"chapter_{chapter}.toml"
     questions = tomllib.loads(path.read_text("utf8"))["question"]
     for question in questions:
         num_right = sum(answer.get("right", False) for answer in question["answer"])
         if num_right != 1 or not all(answer["why"].strip() for answer in question["answer"]):
             raise ValueError(f"{path.name}: one right answer and every why, in {question['text']}")
     return questions
+
+
+def read_all() -> dict[int, list[dict]]:
+    """Read the questions of all chapters."""
+    numbers = range(1, len(chapters()) + 1)
+    return {number: read(BOOK / "quizzes" / f"chapter_{number}.toml") for number in numbers}
 
 
 def letter(question: dict) -> str:
@@ -66,20 +70,13 @@ def answers(quizzes: dict[int, list[dict]]) -> str:
     return "\n".join(parts)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the quiz in a notebook."""
-    content = json.loads(path.read_text("utf8"))
-    (mine,) = (c for c in content["cells"] if "".join(c["source"]).startswith(TITLE))
-    mine["source"] = text.splitlines(keepends=True)
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf8")
-
-
 def main() -> None:
     """Write all chapters and the answers."""
-    quizzes = {chapter: read(chapter) for chapter in range(1, len(chapters()) + 1)}
+    quizzes = read_all()
     for path, questions in zip(chapters(), quizzes.values(), strict=True):
-        write(path, cell(questions))
-    (ROOT / "book" / "answers.md").write_text(answers(quizzes), "utf8")
+        new = cell(questions)
+        edit_notebook(path, lambda old, new=new: new if old.startswith(TITLE) else old)
+    write_text(BOOK / "answers.md", answers(quizzes))
 
 
 if __name__ == "__main__":
