@@ -3,6 +3,7 @@
 import torch
 
 from helpers.explorers.unfreeze import read
+from helpers.models import resnet18, unfreeze_from
 from tools.measure import measure_unfreeze
 
 
@@ -18,3 +19,12 @@ def test_a_run_can_be_made_again(monkeypatch):
     again, then = (row["validation accuracies"].split() for row in (run, stored))
     assert len(again) == len(then) == measure_unfreeze.NUM_EPOCHS
     assert abs(float(again[-1]) - float(then[-1])) <= 0.03
+
+
+def test_a_stage_trains_from_its_first_layer_on():
+    order = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
+    for first in measure_unfreeze.STAGES.values():
+        model = resnet18(2, weights=None, freeze=True)
+        unfreeze_from(model, first)
+        trained = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+        assert trained == set(order[order.index(first) :])
