@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, RandomSampler, Subset, TensorDataset
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -27,7 +27,7 @@ from helpers.metrics import History, paired_test, predict
 from helpers.models import parameter_groups, resnet18
 from helpers.pictures.dataset import Pictures
 from helpers.pictures.splits import draw_per_class
-from helpers.recipe import adam, train_head, train_network
+from helpers.recipe import train_head, train_network
 from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, train_one_epoch
 
@@ -249,7 +249,7 @@ def load_ten(seed: int, **options) -> data.Loaders:
     return data.cifar10(num_train=4500, seed=seed, **options)
 
 
-HEAD_OF_TEN = {"num_classes": 10, "batch_size": 100, "make_optimizer": adam}  # chapter 3's
+HEAD_OF_TEN = {"num_classes": 10, "batch_size": 100, "make_optimizer": Adam}  # chapter 3's
 
 
 def heads(seed: int) -> Iterator[Row]:

@@ -197,7 +197,7 @@ def loading_ten(backbone: Backbone, seed: int) -> Callable[..., data.Loaders]:
 
     def load_some(augment: bool = True) -> data.Loaders:
         loaders = load(augment=augment, mean=mean, std=std)
-        return loaders._replace(val=some(loaders.val, 500), test=some(loaders.part("test"), 2000))
+        return loaders._replace(val=some(loaders.val, 500), test=some(loaders.split("test"), 2000))
 
     return load_some
 
