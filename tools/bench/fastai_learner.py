@@ -1,119 +1,73 @@
 """fastai's `vision_learner` with its defaults, on the backbone of the others.
 
 One cycle of training of the head (frozen), or `fine_tune`, which trains the head for an epoch
-first. Augmentation as `aug_transforms` does by default; fastai drops the last, short batch.
+first; 12 epochs. Augmentation as `aug_transforms` does by default; fastai drops the last, short
+batch.
 """
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
-import time
 from argparse import Namespace
 from pathlib import Path
 
-from fastai.vision.all import (
-    Callback,
-    CancelTrainException,
-    CancelValidException,
-    CategoryBlock,
-    DataBlock,
-    DataLoaders,
-    GrandparentSplitter,
-    ImageBlock,
-    Learner,
-    Resize,
-    aug_transforms,
-    get_image_files,
-    parent_label,
-    set_seed,
-    vision_learner,
-)
-from fastai.vision.learner import model_meta
+from fastai.vision import all as fastai
 from torchvision.models import resnet18
 
-from tools.bench.protocol import BACKBONES, Run, parse, pretrained
-
-EPOCHS = {"frozen": 12, "fine-tuned": 12}
+from tools.bench.protocol import WEIGHTS, Run, build, parse
 
 
-class Lines(Callback):
-    """Print the protocol's line after each epoch; stop a pass after `max_batches`."""
+class Lines(fastai.Callback):
+    """Print the protocol's line after each epoch."""
 
-    def __init__(self, run: Run, max_batches: int | None):
-        """Take the clock, and how many batches a pass may have (None: all)."""
-        self.clock, self.max_batches = run, max_batches
+    order = 60  # after the recorder, which holds the accuracy then
 
-    def before_epoch(self):
-        """Note when the epoch began; count from nothing."""
-        self.began, self.trained, self.correct, self.seen = time.perf_counter(), 0, 0, 0
-
-    def before_batch(self):
-        """Stop where enough batches were seen."""
-        if self.max_batches is not None and self.iter >= self.max_batches:
-            raise CancelTrainException if self.training else CancelValidException
-
-    def after_batch(self):
-        """Count the pictures trained on, or those evaluated and got right."""
-        labels = self.yb[0]
-        if self.training:
-            self.trained += len(labels)
-        else:
-            self.correct += (self.pred.argmax(dim=1) == labels).sum().item()
-            self.seen += len(labels)
-
-    def after_train(self):
-        """Note how long the training took."""
-        self.train_seconds = time.perf_counter() - self.began
+    def __init__(self, run: Run):
+        """Take the clock."""
+        self.clock = run
 
     def after_epoch(self):
         """Print the line."""
-        self.clock.line(self.train_seconds, self.trained, self.correct / self.seen)
+        self.clock.line(self.learn.recorder.values[-1][-1])
 
 
 def pictures(folder: Path) -> list[Path]:
     """List the pictures that torchvision's ImageFolder would: the others know no .gif either."""
-    return get_image_files(folder).filter(lambda path: path.suffix.lower() != ".gif")
+    return fastai.get_image_files(folder).filter(lambda path: path.suffix.lower() != ".gif")
 
 
-def read(args: Namespace) -> DataLoaders:
-    """Read the folders; batches of 64, or of all training pictures if they are fewer."""
-    block = DataBlock(
-        blocks=(ImageBlock, CategoryBlock),
+def make_learner(args: Namespace) -> fastai.Learner:
+    """Read the folders, in batches of 64 or of all training pictures; take the backbone."""
+    block = fastai.DataBlock(
+        blocks=(fastai.ImageBlock, fastai.CategoryBlock),
         get_items=pictures,
-        splitter=GrandparentSplitter(train_name="train", valid_name="val"),
-        get_y=parent_label,
-        item_tfms=Resize(args.size),
-        batch_tfms=aug_transforms(),
+        splitter=fastai.GrandparentSplitter(train_name="train", valid_name="val"),
+        get_y=fastai.parent_label,
+        item_tfms=fastai.Resize(args.size),
+        batch_tfms=fastai.aug_transforms(),
     )
-    num_train = len(pictures(args.data / "train"))
-    return block.dataloaders(args.data, bs=min(64, num_train))
-
-
-def build(args: Namespace, loaders: DataLoaders) -> Learner:
-    """Give `vision_learner` the backbone: a network of timm's by its name, or an architecture."""
+    loaders = block.dataloaders(args.data, bs=min(64, len(pictures(args.data / "train"))))
+    options = {"n_out": 2, "metrics": fastai.accuracy}
     if args.backbone != "resnet18":
-        file = {"file": str(BACKBONES[args.backbone].weights)}
-        return vision_learner(loaders, args.backbone, n_out=2, pretrained_cfg_overlay=file)
+        file = {"file": str(WEIGHTS[args.backbone])}
+        return fastai.vision_learner(loaders, args.backbone, pretrained_cfg_overlay=file, **options)
 
     def arch(weights: str):
-        return pretrained(weights)
+        return build(weights, 2)
 
-    model_meta[arch] = model_meta[resnet18]  # where to cut and split it, how to normalize
-    return vision_learner(loaders, arch, weights=args.backbone, n_out=2)
+    fastai.model_meta[arch] = fastai.model_meta[resnet18]  # where to cut it, how to normalize
+    return fastai.vision_learner(loaders, arch, weights=args.backbone, **options)
 
 
 def main() -> None:
     """Run one task."""
-    args = parse(__doc__, EPOCHS, size=224)
+    args = parse(__doc__, size=224)
     run = Run()
-    set_seed(args.seed)
-    loaders = read(args)
-    learner = build(args, loaders)
-    lines = Lines(run, args.max_batches)
-    run.ready()
+    fastai.set_seed(args.seed)
+    learner = make_learner(args)
     with learner.no_bar(), learner.no_logging():
-        if args.task == "frozen":
-            learner.fit_one_cycle(args.epochs, cbs=lines)
-        else:
-            learner.fine_tune(args.epochs, cbs=lines)
-    run.end(size=args.size, batch_size=loaders.bs, workers=loaders.train.fake_l.num_workers)
+        train = learner.fit_one_cycle if args.task == "frozen" else learner.fine_tune
+        train(args.epochs or 12, cbs=Lines(run))
+    loader = learner.dls.train
+    run.end(size=args.size, batch_size=loader.bs, workers=loader.fake_l.num_workers)
 
 
 if __name__ == "__main__":

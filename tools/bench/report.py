@@ -1,35 +1,27 @@
 """Turn the raw records of a benchmark into its tables and its figure; nothing else enters them.
 
-A record is a run: `work`, `contestant`, `seed`, `threads`, `backbone`, `day`, `timed`, `lines` (an
+A record is a run: `work`, `method`, `seed`, `threads`, `backbone`, `day`, `timed`, `lines` (an
 epoch each) and `end`, as `protocol` prints them. A run beside other work, or on a machine of
-another speed than the others of its work, is not `timed`: it counts for accuracies and memory, and
-not for times. `day` may name a part of one, where the machine changed. A record of the work "bare"
-has a `day`, a `size` and a `batch_size`, and holds what `bare` prints instead.
+another speed than the others of its work, is not `timed`: it counts for accuracies and memory only.
 """
 
 import csv
 import json
 import math
-import sys
 from pathlib import Path
 from statistics import mean, median
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
-ROOT = Path(__file__).parent.parent.parent
-RAW = Path(__file__).parent / "raw.jsonl"
+from helpers.runtime import atomic_write
+
+ROOT = Path(__file__).parents[2]
+RAW = Path(__file__).with_name("raw.jsonl")
 SOURCE = "the original's loops"
-COLUMNS = [
-    "",
-    "seeds",
-    "s to the original's accuracy",
-    "s in all",
-    "times sooner",
-    "accuracy at the end",
-    "peak MB",
-    "share of the bare rate",
-]
+COLUMNS = ["", "seeds", "s to the original's accuracy", "s in all", "times sooner"]
+COLUMNS += ["accuracy at the end", "peak MB"]
 TITLES = {
     "frozen": "frozen ResNet-18, ants and bees",
     "frozen-lite0": "frozen Lite0, ants and bees",
@@ -47,45 +39,37 @@ STYLES = {  # color, line and marker
     "plain PyTorch": ("C2", ":", "D"),
     SOURCE: ("C6", "-", "x"),
 }
+Runs = dict[str, list[dict]]  # those of each method
 
 
 def read(path: Path) -> list[dict]:
-    """Read the records; a last line that was only half written doesn't count."""
-    lines = path.read_text("utf8").splitlines(keepends=True) if path.exists() else []
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-    return [json.loads(line) for line in lines]
+    """Read the records."""
+    return (
+        [json.loads(line) for line in path.read_text("utf8").splitlines()] if path.exists() else []
+    )
 
 
 def append(path: Path, record: dict) -> None:
-    """Add a record as one line, in place of a half-written last one."""
+    """Add a record as one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        file.seek(0)
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
-        file.write(json.dumps(record).encode() + b"\n")
+    lines = [json.dumps(one) + "\n" for one in [*read(path), record]]
+    with atomic_write(path) as aside:
+        aside.write_text("".join(lines), "utf8")
 
 
-def runs_of(records: list[dict], work: str) -> dict[str, list[dict]]:
-    """Return the runs of a work by contestant, in the order of the records."""
-    found: dict[str, list[dict]] = {}
+def runs_of(records: list[dict], work: str) -> Runs:
+    """Return the runs of a work by method, in the order of the records."""
+    found: Runs = {}
     for record in records:
         if record["work"] == work:
-            found.setdefault(record["contestant"], []).append(record)
+            found.setdefault(record["method"], []).append(record)
     return found
 
 
-def works_of(records: list[dict]) -> list[str]:
-    """Return the works there are runs of."""
-    return [work for work in TITLES if runs_of(records, work)]
-
-
-def target_of(runs: dict[str, list[dict]]) -> float | None:
-    """Return the original's final validation accuracy, the mean of its seeds; None without any."""
-    if SOURCE not in runs:
-        return None
-    return mean(run["lines"][-1]["val_accuracy"] for run in runs[SOURCE])
+def target_of(runs: Runs) -> float:
+    """Return the original's final validation accuracy, the mean of its seeds; NaN without any."""
+    finals = [run["lines"][-1]["val_accuracy"] for run in runs.get(SOURCE, [])]
+    return mean(finals) if finals else math.nan
 
 
 def seconds_to(run: dict, target: float) -> float:
@@ -94,39 +78,9 @@ def seconds_to(run: dict, target: float) -> float:
     return next(reached, math.inf)
 
 
-def rate_of(run: dict) -> float:
-    """Return pictures a second: all trained on, over preparation and training without evaluation.
-
-    A picture whose features are kept counts in every epoch, as one that is computed anew does.
-    """
-    seconds = run["end"]["setup_seconds"] + sum(line["train_seconds"] for line in run["lines"])
-    return sum(line["pictures"] for line in run["lines"]) / seconds
-
-
-def bare_rate(records: list[dict], run: dict) -> float | None:
-    """Return the machine's own rate with a run's backbone, size and batch, on the day of the run.
-
-    Forward only, where the backbone is frozen.
-    """
-    kind = "train" if run["work"].startswith("fine-tuned") else "forward"
-    settings = run["day"], run["backbone"], run["end"]["size"], run["end"]["batch_size"]
-    rates = [
-        record[kind]
-        for record in records
-        if record["work"] == "bare"
-        and tuple(record[key] for key in ("day", "backbone", "size", "batch_size")) == settings
-    ]
-    return median(rates) if rates else None
-
-
-def number(value: float | None) -> str:
-    """Write a measured value with two digits: nothing for None, "never" for infinity."""
-    if value is None:
-        return ""
-    if math.isinf(value):
-        return "never"
-    rounded = f"{value:.1e}"
-    return f"{float(rounded):.{max(0, 1 - int(rounded[4:]))}f}"
+def seconds_of(run: dict) -> float:
+    """Return how long a run took, from the start of its preparation to its last evaluation."""
+    return run["lines"][-1]["seconds"]
 
 
 def timed(runs: list[dict]) -> list[dict]:
@@ -134,16 +88,16 @@ def timed(runs: list[dict]) -> list[dict]:
     return [run for run in runs if run.get("timed", True)]
 
 
-def seeds(runs: list[dict]) -> str:
-    """Write the number of seeds, and how many were timed, where not all."""
-    count = len(timed(runs))
-    return f"{len(runs)}" + (f", {count} timed" if count < len(runs) else "")
+def number(value: float) -> str:
+    """Write a measured value with two digits; infinity is "never"."""
+    if math.isinf(value):
+        return "never"
+    rounded = f"{value:.1e}"
+    return f"{float(rounded):.{max(0, 1 - int(rounded[4:]))}f}"
 
 
 def times(values: list[float]) -> str:
     """Write the median of times, with the lowest and the highest where they differ from it."""
-    if not values:
-        return ""
     low, middle, high = map(number, (min(values), median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 
@@ -154,66 +108,24 @@ def accuracies(values: list[float]) -> str:
     return f"{middle}\N{NO-BREAK SPACE}%" + (f" ({low}–{high})" if len(values) > 1 else "")
 
 
-def summarize(records: list[dict], work: str) -> list[list[str]]:
-    """Reduce the records of a work to a row a contestant.
-
-    The original's accuracy is the mean of its seeds after their last epochs. All runs, its own as
-    well, are timed to their first epoch that ends there or above; "times sooner" compares the
-    medians. A seed of the original's loops that never gets there counts for that with all the time
-    it took: with less than it would have needed.
-    """
-    if len({record["threads"] for record in records}) > 1:
-        raise ValueError("the records mix numbers of threads: keep those of one number only")
-    runs, rows = runs_of(records, work), []
-    target = target_of(runs)
-    for contestant, mine in runs.items():
-        bare = bare_rate(records, mine[0])
-        rows.append(
-            [
-                contestant,
-                seeds(mine),
-                reached(timed(mine), target),
-                times(list(map(seconds_of, timed(mine)))),
-                number(times_sooner(runs, contestant, target)),
-                accuracies([run["lines"][-1]["val_accuracy"] for run in mine]),
-                memory(mine),
-                number(share_of(timed(mine), bare)),
-            ]
-        )
-    return rows
-
-
-def share_of(runs: list[dict], bare: float | None) -> float | None:
-    """Return the runs' median rate as a share of the bare one, if both were measured."""
-    return median(map(rate_of, runs)) / bare if runs and bare else None
-
-
-def times_sooner(
-    runs: dict[str, list[dict]], contestant: str, target: float | None
-) -> float | None:
-    """Return how many times sooner than the original's loops a contestant has their accuracy."""
-    if target is None:
-        return None
-    sources, mine = timed(runs[SOURCE]), timed(runs[contestant])
-    if not sources or not mine:
-        return None
-    source = median(min(seconds_to(run, target), seconds_of(run)) for run in sources)
-    mine = median(seconds_to(run, target) for run in mine)
-    return 1.0 if contestant == SOURCE else source / mine or None  # of infinity: none
-
-
-def seconds_of(run: dict) -> float:
-    """Return how long a run took, from the start of its preparation to its last evaluation."""
-    return run["lines"][-1]["seconds"]
-
-
-def reached(runs: list[dict], target: float | None) -> str:
+def reached(runs: list[dict], target: float) -> str:
     """Write when the target was reached; also how many of the seeds did, where not all."""
-    if target is None or not runs:
-        return ""
     seconds = [seconds_to(run, target) for run in runs]
     count = sum(map(math.isfinite, seconds))
     return times(seconds) + (f"; {count} of {len(runs)}" if count < len(runs) else "")
+
+
+def times_sooner(runs: Runs, method: str, target: float) -> str:
+    """Write how many times sooner than the original's loops a method has their accuracy.
+
+    It compares medians. A seed of the original's loops that never gets there counts with all the
+    time it took: with less than it would have needed.
+    """
+    source = median(min(seconds_to(run, target), seconds_of(run)) for run in timed(runs[SOURCE]))
+    mine = median(seconds_to(run, target) for run in timed(runs[method]))
+    if method == SOURCE:
+        return "1.0"
+    return number(source / mine) if math.isfinite(mine) else ""
 
 
 def memory(runs: list[dict]) -> str:
@@ -222,67 +134,81 @@ def memory(runs: list[dict]) -> str:
     return f"{own:.0f}" + (f"; workers {worker:.0f} each" if worker else "")
 
 
-def write(path: Path, columns: list[str], rows: list[list]) -> None:
+def summarize(records: list[dict], work: str) -> list[list[str]]:
+    """Reduce the records of a work to a row a method.
+
+    The original's accuracy is the mean of its seeds after their last epochs. All runs, its own as
+    well, are timed to their first epoch that ends there or above.
+    """
+    runs, rows = runs_of(records, work), []
+    target = target_of(runs)
+    for method, mine in runs.items():
+        clocked = timed(mine)
+        compared = bool(clocked and timed(runs.get(SOURCE, [])))
+        some = f", {len(clocked)} timed" if len(clocked) < len(mine) else ""
+        rows.append(
+            [
+                method,
+                f"{len(mine)}{some}",
+                reached(clocked, target) if compared else "",
+                times([seconds_of(run) for run in clocked]) if clocked else "",
+                times_sooner(runs, method, target) if compared else "",
+                accuracies([run["lines"][-1]["val_accuracy"] for run in mine]),
+                memory(mine),
+            ]
+        )
+    return rows
+
+
+def write(path: Path, columns: list[str], rows: list[list[str]]) -> None:
     """Write a table."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf8") as file:
+    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf8") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def plot(records: list[dict], path: Path) -> None:
-    """Draw accuracy over seconds, a panel a work and a line a contestant."""
-    works = works_of(records)
-    found = [runs_of(records, work) for work in works]
-    names = [name for name in STYLES if any(name in runs for runs in found)]
+    """Draw accuracy over seconds, a panel a work and a line a method."""
+    works = {work: runs for work in TITLES if (runs := runs_of(records, work))}
     path.parent.mkdir(parents=True, exist_ok=True)
     with plt.style.context(ROOT / "notebooks" / "matplotlibrc"):
         size = (5.2, 1.3 + 1.9 * len(works))
         fig, axes = plt.subplots(len(works), sharex=True, figsize=size, squeeze=False)
-        for ax, work, runs in zip(axes.flat, works, found, strict=True):
-            for contestant, mine in runs.items():
-                draw(ax, mine, contestant)
-            if (target := target_of(runs)) is not None:
-                ax.axhline(target, color="gray", linewidth=1, zorder=0)
+        for ax, (work, runs) in zip(axes.flat, works.items(), strict=True):
+            for method, mine in runs.items():
+                draw(ax, mine, method)
+            ax.axhline(target_of(runs), color="gray", linewidth=1, zorder=0)
             ax.set(xscale="log", title=TITLES[work])
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        ax.set_xlabel("seconds since the start")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        last = axes.flat[-1]
+        last.set_xlabel("seconds since the start")
+        last.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        last.xaxis.set_major_formatter("{x:g}")
+        last.xaxis.set_minor_formatter(NullFormatter())
         fig.supylabel("validation accuracy", fontsize="medium")
-        handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
-        fig.legend([handles[name] for name in names], names, loc="outside lower center", ncols=2)
+        lines = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+        names = [name for name in STYLES if name in lines]
+        fig.legend([lines[name] for name in names], names, loc="outside lower center", ncols=2)
         fig.savefig(path, metadata={"Date": None})
         plt.close(fig)
 
 
-def draw(ax: plt.Axes, runs: list[dict], contestant: str) -> None:
-    """Draw one contestant: the mean over its seeds at their median time, and their range."""
-    color, line, marker = STYLES[contestant]
+def draw(ax: Axes, runs: list[dict], method: str) -> None:
+    """Draw one method: the mean over its seeds at their median time, and their range."""
+    color, line, marker = STYLES[method]
     epochs = list(zip(*(run["lines"] for run in runs), strict=False))  # as many as all have
     clocks = zip(*(run["lines"] for run in timed(runs) or runs), strict=False)
     seconds = [median(line["seconds"] for line in epoch) for epoch in clocks][: len(epochs)]
     shares = [[line["val_accuracy"] for line in epoch] for epoch in epochs]
-    options = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
-    ax.plot(seconds, list(map(mean, shares)), label=contestant, **options)
+    style = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
+    ax.plot(seconds, list(map(mean, shares)), label=method, **style)
     low, high = list(map(min, shares)), list(map(max, shares))
     ax.fill_between(seconds, low, high, color=color, alpha=0.15, linewidth=0)
-
-
-def warn_of_days(records: list[dict]) -> None:
-    """Say which works were not measured on one day: the machine may have been another."""
-    for work in works_of(records):
-        days = {record["day"] for record in timed(records) if record["work"] == work}
-        if len(days) > 1:
-            print(f"{work} was measured on {len(days)} days: {sorted(days)}", file=sys.stderr)
 
 
 def report(raw: Path, out: Path) -> None:
     """Write `bench_*.csv` and `figures/bench.svg` below `out`, from the records in `raw`."""
     records = read(raw)
-    if not works_of(records):
-        raise SystemExit(f"no run in {raw} yet")
-    warn_of_days(records)
-    for work in works_of(records):
+    for work in dict.fromkeys(record["work"] for record in records):
         write(out / f"bench_{work}.csv", COLUMNS, summarize(records, work))
     plot(records, out / "figures" / "bench.svg")

@@ -1,14 +1,14 @@
-"""Run the benchmark: every contestant on the same pictures, threads and seeds.
+"""Run the benchmark: every method on the same pictures, threads and seeds.
 
     make bench
 
-or, for a part, `python -m tools.bench.run --work frozen --contestant "this book" --seeds 3`. The
-contestants of a work share a backbone, but for one in `cifar10`, whose name says it. Each run is a
-process of its own; seed by seed all contestants take turns, so that a drifting machine hits all
-alike. Each run is added to `tools/bench/raw.jsonl` when it ends, and one that is there isn't run
-again: an interrupted benchmark goes on, and on another machine that file must be removed first.
-From it alone come `book/bench_*.csv` and `book/figures/bench.svg`; `--report` only redraws them. No
-picture goes into any of them.
+or, for a part, `python -m tools.bench.run --work frozen --method "this book" --seeds 3`. The
+methods of a work share a backbone, except one in `cifar10`, whose name says so. Each run is a
+process of its own; seed by seed all methods take turns, so that a drifting machine hits all alike.
+Each run is added to `tools/bench/raw.jsonl` when it ends, and one that is there isn't run again: an
+interrupted benchmark goes on, and on another machine that file must be removed first. From it alone
+come `book/bench_*.csv` and `book/figures/bench.svg`; `--report` only redraws them. No picture goes
+into any of them.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from helpers import assets
 from tools.bench.protocol import LITE0
-from tools.bench.report import RAW, ROOT, SOURCE, append, read, report
+from tools.bench.report import RAW, ROOT, SOURCE, STYLES, append, read, report
 
 SMOKE = ROOT / "_build" / "bench" / "smoke"
 PEERS = ROOT / "_build" / "peers" / "bin" / "python"
@@ -35,165 +35,112 @@ WORKS = {  # the task and the backbone of each
 }
 WITH_RESNET18 = ("frozen", "fine-tuned")
 WITH_LITE0 = ("frozen-lite0", "fine-tuned-lite0")
+ALL = tuple(WORKS)
 
 
-class Contestant(NamedTuple):
-    """A script, and how it takes part."""
+class Method(NamedTuple):
+    """A program, and how it takes part."""
 
     name: str  #: as the table and the figure call it
-    script: str  #: a module beside this one
-    works: tuple[str, ...] = tuple(WORKS)  #: those that it takes part in
+    module: str  #: beside this one
+    works: tuple[str, ...]  #: those that it takes part in
     options: tuple[str, ...] = ()  #: more arguments
     slow: bool = False  #: has fewer seeds
-    peer: bool = False  #: runs in the environment of the peers
     backbone: str | None = None  #: another than the others' of the work
 
 
-CONTESTANTS = [
-    Contestant("this book", "book", (*WITH_RESNET18, "cifar10")),
-    Contestant("this book, averaged", "book_averaged", ("fine-tuned",)),
-    Contestant("this book", "book_lite0", WITH_LITE0[:1], ("--size", "192")),
-    Contestant("this book", "book_lite0", WITH_LITE0[1:]),
-    Contestant(
-        "this book, normalization",
-        "book_lite0",
-        ("fine-tuned-lite0",),
-        ("--strategy", "normalization"),
+METHODS = [
+    Method("this book", "book", WITH_RESNET18),
+    Method("this book", "book", ("cifar10",), ("--size", "32")),
+    Method(
+        "this book, averaged", "book", ("fine-tuned",), ("--strategy", "averaged", "--size", "224")
     ),
-    Contestant("this book, Lite0", "book_lite0", ("cifar10",), ("--size", "96"), backbone=LITE0),
-    Contestant("fastai, 96 px", "fastai_learner", WITH_RESNET18, ("--size", "96"), peer=True),
-    Contestant("fastai, 224 px", "fastai_learner", WITH_RESNET18, peer=True),
-    Contestant("fastai, 224 px", "fastai_learner", WITH_LITE0, slow=True, peer=True),
-    Contestant("plain PyTorch", "plain_pytorch", slow=True),
-    Contestant(SOURCE, "source_loops", slow=True),
+    Method("this book", "book", ("frozen-lite0",), ("--size", "192")),
+    Method("this book", "book", ("fine-tuned-lite0",), ("--size", "160")),
+    Method(
+        "this book, normalization",
+        "book",
+        ("fine-tuned-lite0",),
+        ("--strategy", "normalization", "--size", "160"),
+    ),
+    Method("this book, Lite0", "book", ("cifar10",), ("--size", "96"), backbone=LITE0),
+    Method("fastai, 96 px", "fastai_learner", WITH_RESNET18, ("--size", "96")),
+    Method("fastai, 224 px", "fastai_learner", WITH_RESNET18),
+    Method("fastai, 224 px", "fastai_learner", WITH_LITE0, slow=True),
+    Method("plain PyTorch", "plain_pytorch", ALL, slow=True),
+    Method(SOURCE, "source_loops", ALL, slow=True),
 ]
 
 
-def python_lines(python: Path, script: str, arguments: list[str], threads: int) -> list[dict]:
-    """Run a script on that many threads; return the JSON lines that it printed."""
+def json_lines(python: Path, module: str, arguments: list[str], threads: int) -> list[dict]:
+    """Run a module on that many threads; return the JSON lines that it printed."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-    command = [str(python), "-m", f"tools.bench.{script}", *arguments, "--threads", str(threads)]
+    command = [str(python), "-m", f"tools.bench.{module}", *arguments, "--threads", str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode != 0:
-        raise RuntimeError(f"{script} {' '.join(arguments)}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{module} {' '.join(arguments)}:\n{done.stderr[-2000:]}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def is_there(records: list[dict], **wanted) -> bool:
-    """Tell whether a record has all these values."""
-    return any(wanted.items() <= {k: record.get(k) for k in wanted}.items() for record in records)
-
-
-def run_contestant(contestant: Contestant, work: str, seed: int, args: argparse.Namespace) -> None:
-    """Run a contestant once and record it, unless that is there."""
+def run_method(method: Method, work: str, seed: int, args: argparse.Namespace) -> None:
+    """Run a method once and record it, unless it is recorded."""
     task, backbone = WORKS[work]
-    key = {"work": work, "contestant": contestant.name, "seed": seed, "threads": args.threads}
-    if is_there(read(args.raw), **key):
+    key = {"work": work, "method": method.name, "seed": seed, "threads": args.threads}
+    if any(key.items() <= record.items() for record in read(args.raw)):
         return
-    key |= {"backbone": contestant.backbone or backbone, "day": date.today().isoformat()}
+    key |= {"backbone": method.backbone or backbone, "day": date.today().isoformat()}
     key |= {} if args.timed else {"timed": False}
-    data = args.cifar10 if task == "cifar10" else args.data
-    arguments = ["--data", str(data), "--task", task, "--backbone", key["backbone"]]
-    arguments += ["--seed", str(seed), *contestant.options]
-    if args.smoke:
-        arguments += ["--epochs", "1", "--max-batches", "2"]
-    python = args.peers if contestant.peer else Path(sys.executable)
-    *lines, end = python_lines(python, contestant.script, arguments, args.threads)
+    folder = args.cifar10 if task == "cifar10" else args.data
+    arguments = ["--data", str(folder), "--task", task, "--backbone", key["backbone"]]
+    arguments += ["--seed", str(seed), *method.options, *(["--epochs", "1"] if args.smoke else [])]
+    python = PEERS if method.module == "fastai_learner" else Path(sys.executable)
+    *lines, end = json_lines(python, method.module, arguments, args.threads)
     append(args.raw, key | {"lines": lines, "end": end})
-    last = lines[-1]
-    print(
-        f"{work:16}  {contestant.name:24}  seed {seed}  {last['seconds']:7.1f} s  "
-        f"accuracy {last['val_accuracy']:.3f}  {end['peak_mb']:.0f} MB",
-        flush=True,
-    )
-
-
-def run_bare(args: argparse.Namespace) -> None:
-    """Measure the machine's own rate at each backbone, size and batch of today's first seeds."""
-    records, today = read(args.raw), date.today().isoformat()
-    settings = {
-        (record["backbone"], record["end"]["size"], record["end"]["batch_size"])
-        for record in records
-        if record["work"] != "bare" and record["seed"] == 0 and record["day"] == today
-    }
-    for backbone, size, batch_size in sorted(settings):
-        key = {"work": "bare", "backbone": backbone, "size": size, "batch_size": batch_size}
-        key |= {"seed": 0, "threads": args.threads, "day": today}
-        if is_there(records, **key):
-            continue
-        arguments = ["--backbone", backbone, "--size", str(size), "--batch-size", str(batch_size)]
-        steps = 2 if args.smoke else 30 if batch_size * size**2 < 1e6 else 10  # seconds each
-        arguments += ["--steps", str(steps)]
-        (rates,) = python_lines(Path(sys.executable), "bare", arguments, args.threads)
-        append(args.raw, key | rates)
-        print(f"bare  {backbone}, {size} px, batch {batch_size:3}  {rates['train']:.1f} a second")
-
-
-def available(args: argparse.Namespace) -> list[tuple[Contestant, str]]:
-    """Pair contestants and works; leave out, and say so, what can't run here."""
-    works = [args.work] if args.work else list(WORKS)
-    contestants = [c for c in CONTESTANTS if args.contestant in (None, c.name)]
-    if not args.peers.exists():
-        print("left out: fastai, which `make bench` installs", file=sys.stderr)
-        contestants = [c for c in contestants if not c.peer]
-    if "cifar10" in works and not (args.cifar10 / "cifar-10-batches-py").is_dir():
-        print("left out: CIFAR-10, which `make data` brings", file=sys.stderr)
-        works.remove("cifar10")
-    pairs = [(c, work) for work in works for c in contestants if work in c.works]
-    if not pairs:
-        raise SystemExit(f"nothing to run: {args.contestant} takes no part in {args.work}")
-    return pairs
+    seconds, accuracy = lines[-1]["seconds"], lines[-1]["val_accuracy"]
+    about = f"{seconds:7.1f} s  accuracy {accuracy:.3f}  {end['peak_mb']:.0f} MB"
+    print(f"{work:16}  {method.name:24}  seed {seed}  {about}", flush=True)
 
 
 def run_all(args: argparse.Namespace) -> int:
-    """Run what isn't there, seed by seed; return how many runs failed."""
-    pairs, failed = available(args), 0
+    """Run what isn't recorded, seed by seed; return how many runs failed."""
+    works, failed = [args.work] if args.work else list(WORKS), 0
+    methods = [method for method in METHODS if args.method in (None, method.name)]
+    pairs = [(method, work) for work in works for method in methods if work in method.works]
     for seed in range(max(args.seeds, args.slow_seeds)):
-        for contestant, work in pairs:
-            if seed >= (args.slow_seeds if contestant.slow else args.seeds):
-                continue
-            try:
-                run_contestant(contestant, work, seed, args)
-            except RuntimeError as error:
-                print(f"failed: {error}", file=sys.stderr, flush=True)
-                failed += 1
-        if seed == 0 and args.timed:
-            run_bare(args)
+        for method, work in pairs:
+            if seed < (args.slow_seeds if method.slow else args.seeds):
+                try:
+                    run_method(method, work, seed, args)
+                except RuntimeError as error:
+                    print(f"failed: {error}", file=sys.stderr, flush=True)
+                    failed += 1
     return failed
 
 
-def parse() -> argparse.Namespace:
-    """Read the arguments; a smoke test leaves the book alone."""
+def main() -> int:
+    """Run what isn't recorded yet; write the tables and the figure."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="for all but the slow")
     parser.add_argument("--slow-seeds", type=int, default=2, help="for the slow: many minutes each")
-    parser.add_argument("--work", choices=tuple(WORKS), help="only this")
-    names = dict.fromkeys(contestant.name for contestant in CONTESTANTS)
-    parser.add_argument("--contestant", choices=tuple(names), help="only this")
+    parser.add_argument("--work", choices=ALL, help="only this")
+    parser.add_argument("--method", choices=STYLES, help="only this")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--untimed", dest="timed", action="store_false",
-                        help="beside other work: for the accuracies only")  # fmt: skip
-    parser.add_argument("--smoke", action="store_true", help="an epoch of two batches each, anew")
+    help = "beside other work: for the accuracies only"
+    parser.add_argument("--untimed", dest="timed", action="store_false", help=help)
+    parser.add_argument("--smoke", action="store_true", help="an epoch each, anew")
     parser.add_argument("--report", action="store_true", help="only redraw, from what was recorded")
     parser.add_argument("--data", type=Path, help="ants and bees (default: those in use)")
     parser.add_argument("--cifar10", type=Path, default=assets.photographs_folder())
-    parser.add_argument("--peers", type=Path, default=PEERS, help="the Python that has fastai")
     args = parser.parse_args()
+    args.data = args.data or assets.ants_bees().path
+    args.raw, out = RAW, ROOT / "book"
     if args.smoke:
         args.seeds = args.slow_seeds = 1
-    args.data = args.data or assets.ants_bees().path
-    args.raw, args.out = (SMOKE / "raw.jsonl", SMOKE) if args.smoke else (RAW, ROOT / "book")
-    return args
-
-
-def main() -> int:
-    """Run what isn't recorded yet; write the table and the figure."""
-    args = parse()
-    if args.smoke:
+        args.raw, out = SMOKE / "raw.jsonl", SMOKE
         args.raw.unlink(missing_ok=True)
     failed = 0 if args.report else run_all(args)
-    report(args.raw, args.out)
-    print(f"written: bench_*.csv in {args.out}, from the runs in {args.raw}")
+    report(args.raw, out)
+    print(f"written: bench_*.csv in {out}, from the runs in {args.raw}")
     return min(failed, 1)
 
 

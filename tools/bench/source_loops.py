@@ -9,88 +9,25 @@ would be given other inputs than it knows.
 """
 
 import copy
-import time
 from argparse import Namespace
-from itertools import islice
 
 import torch
 from torch import nn, optim
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from tools.bench.protocol import BACKBONES, Run, build, parse, trust_cifar10
-
-EPOCHS = {"frozen": 25, "fine-tuned": 25, "cifar10": 5}
+from tools.bench.protocol import STATISTICS, Run, build, parse, trust_cifar10
 
 
-def ants_bees_loaders(args: Namespace) -> dict[str, DataLoader]:
-    """Read folders, four pictures a batch; both parts shuffled."""
-    backbone = BACKBONES[args.backbone]
-    last = [transforms.ToTensor(), transforms.Normalize(backbone.mean, backbone.std)]
-    first = {
-        "train": [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()],
-        "val": [transforms.Resize(256), transforms.CenterCrop(224)],
-    }
-    return {
-        split: DataLoader(
-            datasets.ImageFolder(args.data / split, transforms.Compose([*steps, *last])),
-            batch_size=4,
-            shuffle=True,
-            num_workers=4,
-        )
-        for split, steps in first.items()
-    }
-
-
-def ants_bees(args: Namespace, run: Run) -> None:
-    """Train on both phases in turn, and keep a copy of the best weights."""
-    loaders = ants_bees_loaders(args)
-    model, head = build(args.backbone, num_classes=2)
-    if args.task == "fine-tuned":
-        model.requires_grad_(True)
-    trained = head.parameters() if args.task == "frozen" else model.parameters()
-    optimizer = optim.SGD(trained, lr=0.001, momentum=0.9)
-    scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
-    criterion = nn.CrossEntropyLoss()
-    best_weights, best_accuracy = copy.deepcopy(model.state_dict()), 0.0
-
-    run.ready()
-    for _ in range(args.epochs):
-        start = time.perf_counter()
-        pictures, _ = one_phase(model, loaders["train"], criterion, optimizer, args.max_batches)
-        scheduler.step()
-        train_seconds = time.perf_counter() - start
-        seen, correct = one_phase(model, loaders["val"], criterion, None, args.max_batches)
-        if correct / seen > best_accuracy:
-            best_weights, best_accuracy = copy.deepcopy(model.state_dict()), correct / seen
-        run.line(train_seconds, pictures, correct / seen)
-    model.load_state_dict(best_weights)
-
-
-def one_phase(
-    model: nn.Module,
-    loader: DataLoader,
-    criterion: nn.Module,
-    optimizer: optim.Optimizer | None,
-    max_batches: int | None,
-) -> tuple[int, int]:
-    """Train with an optimizer, evaluate without one; return the pictures seen, and got right."""
-    training = optimizer is not None
-    model.train(training)
-    seen, correct, running_loss = 0, 0, 0.0
-    for inputs, labels in islice(loader, max_batches):
-        if training:
-            optimizer.zero_grad()
-        with torch.set_grad_enabled(training):
-            outputs = model(inputs)
-            loss = criterion(outputs, labels)
-            if training:
-                loss.backward()
-                optimizer.step()
-        running_loss += loss.item() * len(labels)
-        correct += (outputs.argmax(dim=1) == labels).sum().item()
-        seen += len(labels)
-    return seen, correct
+def ants_bees_loaders(args: Namespace) -> tuple[DataLoader, DataLoader]:
+    """Read folders, four pictures a batch; both splits shuffled."""
+    last = [transforms.ToTensor(), transforms.Normalize(*STATISTICS[args.backbone])]
+    varied = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()]
+    whole = [transforms.Resize(256), transforms.CenterCrop(224)]
+    train = datasets.ImageFolder(args.data / "train", transforms.Compose([*varied, *last]))
+    val = datasets.ImageFolder(args.data / "val", transforms.Compose([*whole, *last]))
+    options = {"batch_size": 4, "shuffle": True, "num_workers": 4}
+    return DataLoader(train, **options), DataLoader(val, **options)
 
 
 def cifar10_loaders(args: Namespace) -> tuple[DataLoader, DataLoader]:
@@ -103,26 +40,59 @@ def cifar10_loaders(args: Namespace) -> tuple[DataLoader, DataLoader]:
     return DataLoader(train, 100, shuffle=True), DataLoader(test, 100)
 
 
-def cifar10(args: Namespace, run: Run) -> None:
-    """Train the head of a frozen network; after each epoch pass over both parts again."""
-    train_loader, test_loader = cifar10_loaders(args)
-    model, _ = build(args.backbone, num_classes=10)
-    optimizer = optim.Adam(model.parameters(), lr=0.001)
-    criterion = nn.CrossEntropyLoss()
+def one_phase(
+    model: nn.Module, loader: DataLoader, optimizer: optim.Optimizer | None = None
+) -> float:
+    """Train with an optimizer, evaluate without one; return the accuracy."""
+    model.train(optimizer is not None)
+    seen, correct, running_loss = 0, 0, 0.0
+    for inputs, labels in loader:
+        if optimizer is not None:
+            optimizer.zero_grad()
+        with torch.set_grad_enabled(optimizer is not None):
+            outputs = model(inputs)
+            loss = nn.functional.cross_entropy(outputs, labels)
+            if optimizer is not None:
+                loss.backward()
+                optimizer.step()
+        running_loss += loss.item() * len(labels)
+        correct += (outputs.argmax(dim=1) == labels).sum().item()
+        seen += len(labels)
+    return correct / seen
 
-    run.ready()
-    for _ in range(args.epochs):
-        start = time.perf_counter()
-        pictures, _ = one_phase(model, train_loader, criterion, optimizer, args.max_batches)
-        train_seconds = time.perf_counter() - start
-        one_phase(model, train_loader, criterion, None, args.max_batches)
-        seen, correct = one_phase(model, test_loader, criterion, None, args.max_batches)
-        run.line(train_seconds, pictures, correct / seen)
+
+def ants_bees(args: Namespace, run: Run) -> None:
+    """Train on both phases in turn, and keep a copy of the best weights."""
+    model = build(args.backbone, 2, freeze=args.task == "frozen")
+    train, val = ants_bees_loaders(args)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = optim.SGD(trained, lr=0.001, momentum=0.9)
+    scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
+    best_weights, best_accuracy = copy.deepcopy(model.state_dict()), 0.0
+    for _ in range(args.epochs or 25):
+        one_phase(model, train, optimizer)
+        scheduler.step()
+        accuracy = one_phase(model, val)
+        if accuracy > best_accuracy:
+            best_weights, best_accuracy = copy.deepcopy(model.state_dict()), accuracy
+        run.line(accuracy)
+    model.load_state_dict(best_weights)
+
+
+def cifar10(args: Namespace, run: Run) -> None:
+    """Train the head of a frozen network; after each epoch pass over both splits again."""
+    train, test = cifar10_loaders(args)
+    model = build(args.backbone, 10)
+    optimizer = optim.Adam(model.parameters(), lr=0.001)
+    for _ in range(args.epochs or 5):
+        one_phase(model, train, optimizer)
+        one_phase(model, train)
+        run.line(one_phase(model, test))
 
 
 def main() -> None:
     """Run one task."""
-    args = parse(__doc__, EPOCHS)
+    args = parse(__doc__)
     run = Run()
     torch.manual_seed(args.seed)
     if args.task == "cifar10":
