@@ -11,6 +11,7 @@ import csv
 import os
 import time
 from itertools import product
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD
@@ -62,7 +63,8 @@ def measure(stage: str, rate: float, mode: str, seed: int) -> dict[str, str]:
     except FloatingPointError:
         return row
     row["seconds"] = f"{time.process_time() - start:.1f}"
-    row["test accuracy"] = f"{evaluate(model, loaders.test, criterion, device).accuracy:.4f}"
+    test: Any = loaders.test
+    row["test accuracy"] = f"{evaluate(model, test, criterion, device).accuracy:.4f}"
     row["validation accuracies"] = " ".join(f"{value:.4f}" for value in history.val_accuracy)
     return row
 
