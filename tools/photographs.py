@@ -14,6 +14,7 @@ import stat
 import sys
 import tarfile
 import zipfile
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +29,7 @@ from pooch.hashes import hash_matches
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
-from helpers.pictures.folders import is_hidden
+from helpers.pictures.folders import SYSTEM_FILES
 
 UNFINISHED = ".unfinished-by-make-data-"  # what a killed process leaves, and `remove` removes
 MAX_FILES, MAX_BYTES = 500, 60_000_000  # in a .zip
@@ -179,7 +180,11 @@ def is_ours(path: Path) -> bool:
     names = {file.relative_to(path).as_posix() for file in files if file.is_file()}
     if path.name == "archives":
         return path.is_dir() and names <= set(names_of_archives())
-    others = {name for name in names if any(map(is_hidden, name.split("/")))}
+    others = {
+        name
+        for name in names
+        if "/." in f"/{name}" or not SYSTEM_FILES.isdisjoint(name.lower().split("/"))
+    }
     if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
         lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
         others = names - {"readme.html", *(file for file, _ in lists)}
@@ -223,7 +228,8 @@ def serve(folder: Path, port: int) -> None:
             address = f"http://{host}:{server.server_port}"
             print(f"Serving {', '.join(names)}. In the room: make data FROM={address}")
         print("Of a stick: open that address. Stop with Ctrl+C.", flush=True)
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def bring_all(source: str | None) -> int:
