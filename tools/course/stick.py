@@ -17,10 +17,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pooch.hashes import hash_matches
+
 from helpers import assets
 from tools.course import wheels
 from tools.course.archives import COURSE, pack_course
-from tools.photographs import SOURCES, is_right
+from tools.photographs import SOURCES
 
 ROOT = Path(__file__).parents[2]
 ON_STICK = Path(__file__).parent / "on_stick"
@@ -140,7 +142,7 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
             missing.append(
                 f"Not here: {known.archive}. The course works without; make data has it."
             )
-        elif not is_right(copy, known):
+        elif not hash_matches(str(copy), known.hash):
             raise ValueError(f"{copy} is damaged, or another file of that name: remove it first")
     return missing
 
