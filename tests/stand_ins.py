@@ -32,8 +32,8 @@ def make_archives(folder: Path, size: int = 1000) -> dict:
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     pictures = {
-        f"{split}/{name}/{split}.jpg": random.bytes(size // 4)
-        for split in ("train", "val") for name in ("ants", "bees")
+        f"{split}/ants/{name}": random.bytes(size // 4)
+        for split in ("train", "val") for name in ("1.jpg", "imageNotFound.gif")
     }  # fmt: skip
     with zipfile.ZipFile(folder / "hymenoptera_data.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in pictures.items():

@@ -216,7 +216,7 @@ def test_removing_leaves_and_names_what_was_not_brought(stick, folder, monkeypat
     assert assets.has_photographs("ants_bees") and len(stand_ins.listing(stick)) == 3
     for name in mine[:2]:
         (folder / name).unlink()
-    (folder / "hymenoptera_data" / "train" / "ants" / "train.jpg").write_text("changed")
+    (folder / "hymenoptera_data" / "train" / "ants" / "1.jpg").write_text("changed")
     names.remove("cifar-10-batches-py")
     assert remove() == names
 
@@ -292,7 +292,12 @@ def test_an_address_is_told_from_a_folder(stick, tmp_path, monkeypatch):
 
 def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
     served = []
-    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda self: served.append(self))
+
+    def interrupted(server):
+        served.append(server)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupted)
     (stick / "cifar-10-python.tar.gz").unlink()
     run(monkeypatch, "serve", "--from", stick, "--port", 0)
     port = served[0].server_port

@@ -14,6 +14,7 @@ import stat
 import sys
 import tarfile
 import zipfile
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,11 +25,9 @@ from urllib.parse import unquote
 import pooch
 import psutil
 import requests
-from pooch.hashes import hash_matches
 from torchvision.datasets import CIFAR10
 
 from helpers import assets
-from helpers.pictures.folders import is_hidden
 
 UNFINISHED = ".unfinished-by-make-data-"  # what a killed process leaves, and `remove` removes
 MAX_FILES, MAX_BYTES = 500, 60_000_000  # in a .zip
@@ -58,16 +57,7 @@ SOURCES = {
         f"sha256:{assets.IMAGENET_SHA256}",
     ),
 }
-
-
-def names_of_archives() -> list[str]:
-    """Name the archives that hold the photographs."""
-    return [known.archive for known in SOURCES.values()]
-
-
-def is_right(archive: Path, known: Source) -> bool:
-    """Tell whether a file has the hash of the archive, where that is known."""
-    return hash_matches(str(archive), known.hash)
+ARCHIVES = [known.archive for known in SOURCES.values()]
 
 
 def bring(name: str, source: str | None = None) -> str:
@@ -100,11 +90,8 @@ def bring(name: str, source: str | None = None) -> str:
             raise ValueError(f"{origin} is damaged or another file: {error}") from error
         if not kept.is_file():
             os.replace(archive, kept)
-        try:
+        if not assets.has_photographs(name):  # another process may have brought it meanwhile
             os.replace(unpacked / target.name, target)
-        except OSError:
-            if not assets.has_photographs(name):  # else another process has just brought it
-                raise
     return f"brought to {target}"
 
 
@@ -175,12 +162,12 @@ def is_ours(path: Path) -> bool:
     inside = list(path.rglob("*"))
     if any(file.is_symlink() for file in [path, *inside]):
         return False
-    files = [file for file in inside if file.name not in (".DS_Store", "Thumbs.db")]
-    names = {file.relative_to(path).as_posix() for file in files if file.is_file()}
+    files = [file.relative_to(path) for file in inside if file.is_file()]
+    names = {file.as_posix() for file in files if file.name != ".DS_Store"}
     if path.name == "archives":
-        return path.is_dir() and names <= set(names_of_archives())
-    others = {name for name in names if any(map(is_hidden, name.split("/")))}
-    if path.name == assets.PHOTOS["cifar10"].target:  # whose other files are not verified
+        return path.is_dir() and names <= {*ARCHIVES}
+    others = {name for name in names if "/." in f"/{name}"}  # which are not verified
+    if path.name == assets.PHOTOS["cifar10"].target:
         lists = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], "")]
         others = names - {"readme.html", *(file for file, _ in lists)}
     found = [name for name, photos in assets.PHOTOS.items() if photos.target == path.name]
@@ -192,7 +179,7 @@ def is_served(folder: Path, name: str) -> bool:
     """Tell whether a file may be asked for: an archive, or one that the list of a stick names."""
     sums = (folder / SUMS).read_text("utf8") if (folder / SUMS).is_file() else ""
     listed = [line[66:] for line in sums.splitlines()] + [SUMS] * bool(sums)
-    if name not in [*names_of_archives(), *listed]:
+    if name not in [*ARCHIVES, *listed]:
         return False
     path = (folder / name).resolve()
     return path.is_file() and path.is_relative_to(folder.resolve())
@@ -207,13 +194,10 @@ class Listed(SimpleHTTPRequestHandler):
             return super().send_head()
         self.send_error(404)
 
-    def log_message(self, *_) -> None:
-        """Print nothing: it would push the address out of sight."""
-
 
 def serve(folder: Path, port: int) -> None:
     """Serve the archives in a folder, or all of a stick, until interrupted."""
-    names = [name for name in (*names_of_archives(), SUMS) if is_served(folder, name)]
+    names = [name for name in (*ARCHIVES, SUMS) if is_served(folder, name)]
     if not names:
         raise FileNotFoundError(f"No archive is in {folder}: bring the photographs first")
     found = [one for addresses in psutil.net_if_addrs().values() for one in addresses]
@@ -223,7 +207,8 @@ def serve(folder: Path, port: int) -> None:
             address = f"http://{host}:{server.server_port}"
             print(f"Serving {', '.join(names)}. In the room: make data FROM={address}")
         print("Of a stick: open that address. Stop with Ctrl+C.", flush=True)
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def bring_all(source: str | None) -> int:
