@@ -1,6 +1,5 @@
 """The stick: what is gathered, what refuses to install, and that it installs with no network."""
 
-import importlib.util
 import inspect
 import os
 import re
@@ -19,42 +18,34 @@ import stand_ins
 
 from helpers.assets import sha256_of
 from tools.course import archives, stick, wheels
+from tools.course.on_stick import install
 
 ROOT = Path(__file__).parent.parent
 ON_STICK = ROOT / "tools" / "course" / "on_stick"
 PYTHON = f"3.{sys.version_info[1]}"
-
-
-def load_installer():
-    spec = importlib.util.spec_from_file_location("install_stick", ON_STICK / "install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-install = load_installer()
 HERE = install.SYSTEMS.get((sys.platform, install.platform.machine()), [""])[0]
-needs_sh = pytest.mark.skipif(
-    sys.platform == "win32" or not HERE,
-    reason="needs sh, and a machine that PyTorch is built for",
-)
+needs_sh = pytest.mark.skipif(sys.platform == "win32" or not HERE, reason="needs sh and PyTorch")
+
+
+def write_zip(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
 
 
 def make_wheel(path, name="small", files=()):
     info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for inside, text in {
-            f"{name}.py": "",
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{info}/RECORD": "",
-            **dict(files),
-        }.items():
-            wheel.writestr(inside, text)
+    write_zip(path, {
+        f"{name}.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    } | dict(files))  # fmt: skip
 
 
 # A course with a build backend of its own, so that nothing need be downloaded to build it.
 BACKEND = f"""import os, zipfile
+{inspect.getsource(write_zip)}
 {inspect.getsource(make_wheel)}
 def build_editable(folder, settings=None, metadata=None):
     name = "course-1.0-py3-none-any.whl"
@@ -70,12 +61,6 @@ COURSE = {
     "tools/__init__.py": "",
     "tools/photographs.py": "import sys; print(sys.argv[1:])",
 }  # fmt: skip
-
-
-def write_zip(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
 
 
 def write(path, text=""):
@@ -115,18 +100,14 @@ def small(tmp_path):
 def without_network():
     """Return what runs a command where there is no network, if this system can."""
     command = ["unshare", "--map-root-user", "--net"]
-    if not shutil.which("unshare"):
-        return []
-    tried = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL)
-    return command if tried.returncode == 0 else []
+    works = shutil.which("unshare") and not subprocess.run([*command, "true"]).returncode
+    return command if works else []
 
 
 def run(folder, *arguments, python=sys.executable, cwd=None, prefix=()):
     env = os.environ | {"PYTHON": str(python), "HOME": str(folder.parent / "home")}
-    command = [*prefix, "sh", str(folder / "install.sh"), *map(str, arguments)]
-    return subprocess.run(
-        command, env=env, cwd=cwd or folder.parent, capture_output=True, text=True
-    )
+    command, cwd = [*prefix, "sh", folder / "install.sh", *arguments], cwd or folder.parent
+    return subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True)
 
 
 @needs_sh
@@ -230,7 +211,7 @@ def test_the_installer_knows_what_it_must():
     assert {name for names in install.SYSTEMS.values() for name in names} == wheels.SYSTEMS.keys()
     for (_, machine), names in install.SYSTEMS.items():
         for name in names:
-            assert wheels.SYSTEMS[name][1][0].lower().endswith(machine.lower())
+            assert wheels.SYSTEMS[name][1][0].endswith(machine.lower())
     text = (ON_STICK / "install.py").read_text("utf8")
     assert set(re.findall(r"^(?:import|from) (\w+)", text, re.M)) <= sys.stdlib_module_names
 
