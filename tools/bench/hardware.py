@@ -57,14 +57,16 @@ def make_steps(size: int, batch_size: int, form: str, device: torch.device) -> d
     return {"train": train, "forward": forward}
 
 
-def measure(size: int, batch_size: int, device: torch.device, rounds: int = 5) -> list[list[str]]:
+def measure(
+    size: int, batch_size: int, device: torch.device, *, rounds: int = 5, threads: int = 2
+) -> list[list[str]]:
     """Return the rows of all forms, from the medians over the rounds."""
     steps = {form: make_steps(size, batch_size, form, device) for form in FORMS}
     seconds = defaultdict(list)
     for _ in range(rounds):
         for form in FORMS:
             for what, step in steps[form].items():
-                timer = Timer("step()", globals={"step": step}, num_threads=2)
+                timer = Timer("step()", globals={"step": step}, num_threads=threads)
                 seconds[form, what].append(timer.timeit(2).mean)  # after one that doesn't count
     found, rows = {key: median(values) for key, values in seconds.items()}, []
     for form in FORMS:

@@ -1,4 +1,4 @@
-"""The makers in tools/: the scenes of the rendered edition, and the pretraining of its backbone.
+"""The makers in tools/provenance: the scenes of the rendered edition, and the pretraining.
 
 Rendering itself needs POV-Ray and many minutes: `make pictures-check` does it.
 """
@@ -17,6 +17,7 @@ import torchvision
 from PIL import Image
 
 from helpers import assets
+from helpers.runtime import seed_everything
 from tools.provenance import (
     convert_efficientnet_lite0,
     pretrain_backbone,
@@ -213,3 +214,24 @@ def test_the_embedded_weights_are_converted_from_a_package_as_they_stand(tmp_pat
     assert all(torch.equal(found[name], stored[name]) for name in stored)
     with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0"):
         convert_efficientnet_lite0.convert(values[1:])
+
+
+def test_an_interrupted_pretraining_goes_on_to_the_same_weights(
+    tiny_imagenet, tmp_path, monkeypatch
+):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    pretrain_backbone.pretrain(tiny_imagenet, whole, **RECIPE)
+
+    def interrupt(rows, path):
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain_backbone, "write_log", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE)
+    seed_everything(99)
+    pretrain_backbone.pretrain(tiny_imagenet, parts, **RECIPE)
+    name = "resnet18_tiny_imagenet.safetensors"
+    assert (whole / name).read_bytes() == (parts / name).read_bytes()
+    assert (whole / "log.csv").read_text() == (parts / "log.csv").read_text()
