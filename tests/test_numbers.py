@@ -56,15 +56,19 @@ class Cell(str):
         return format(float(self), spec) if spec else str(self)
 
 
+def word(number: int) -> str:
+    """Write a small number in words, as the book does."""
+    return WORDS[number] if 0 <= number < len(WORDS) else str(number)
+
+
 class Points(float):
     """A difference of accuracies in points, written in words where no other format is asked for."""
 
     def __format__(self, spec: str) -> str:
         if spec == "or":
-            low, high = WORDS[floor(self)], WORDS[ceil(self)]
-            return f"{low} or {high}" if round(self) else WORDS[0]
+            return f"{word(floor(self))} or {word(ceil(self))}" if round(self) else word(0)
         words = {"": round(self), "at most": ceil(self), "over": 5 * floor(self / 5)}
-        return WORDS[words[spec]] if spec in words else format(float(self), spec)
+        return word(words[spec]) if spec in words else format(float(self), spec)
 
 
 def cells_of(path: Path) -> list[dict]:
