@@ -287,7 +287,7 @@ def gathered(tmp_path, monkeypatch):
     lines = {"small": f"small==1.0 --hash=sha256:0 --hash=sha256:{digest}"}
     lines |= {name: f"{name}==2.0" for name in wheels.PYTORCH}
     monkeypatch.setattr(stick, "pack_course", lambda path: path.write_bytes(b"the course"))
-    monkeypatch.setattr(stick, "is_right", lambda path, _: path.read_text() == "right")
+    monkeypatch.setattr(stick, "hash_matches", lambda path, _: Path(path).read_text() == "right")
 
     def locked(platform, python):
         return {name: lines[name] for name in lines if name == "small" or "cpu" in platform}

@@ -17,13 +17,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pooch.hashes import hash_matches
+
 from helpers import assets
 from helpers.assets import sha256_of
 from helpers.runtime import atomic_write
 from tools.course import wheels
 from tools.course.address import ROOT
 from tools.course.archives import COURSE, pack_course
-from tools.photographs import SOURCES, is_right
+from tools.photographs import SOURCES
 
 ON_STICK = Path(__file__).parent / "on_stick"
 SUMS = "SHA256SUMS"
@@ -98,7 +100,7 @@ def copy_photographs(folder: Path, out: Path) -> list[str]:
     for known in SOURCES.values():
         original, copy = folder / known.archive, out / known.archive
         if original.is_file():
-            if not is_right(original, known):
+            if not hash_matches(str(original), known.hash):
                 raise ValueError(f"{original} is damaged, or another file of that name")
             with atomic_write(copy) as aside:
                 shutil.copyfile(original, aside)
