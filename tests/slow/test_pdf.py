@@ -18,7 +18,7 @@ def printed(site, tmp_path_factory):
     return PdfReader(out)
 
 
-def test_every_page_is_in_it_once_and_the_solutions_stand_at_the_end(site):
+def test_every_page_is_in_it_once_and_the_solutions_stand_at_the_end(site, printed):
     soup = BeautifulSoup(pdf.compose(site, {}), "html.parser")
     ids = [tag["id"] for tag in soup.find_all(id=True)]
     assert len(ids) == len(set(ids))
