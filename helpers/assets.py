@@ -1,13 +1,13 @@
 """Which files the book works on, where each lies, and which edition of it is in use.
 
 Pictures and a backbone exist twice: rendered, in this package, and photographic, in a folder that
-`make data` fills. The environment variable `EDITION` chooses, or the argument `edition`: `auto`
-(the default) takes the photographs where they are present and whole, `rendered` never does, and
-`photos` is `auto` that refuses to run without any.
+`make data` fills. `EDITION` in the environment chooses, or the argument `edition`: `auto` (the
+default) takes photographs where they are whole, `rendered` never, `photos` refuses to go without.
 """
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,7 @@ from torchvision.datasets.utils import check_integrity
 from helpers.pictures.folders import is_hidden
 
 EMBEDDED = Path(__file__).parent / "embedded"
-CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
 
 
 class Form(NamedTuple):
@@ -61,21 +59,6 @@ IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e0
 HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
 
 
-def ants_bees(edition: str | None = None) -> Asset:
-    """Return the folder that holds `train` and `val`, with a folder a class in each."""
-    return resolve("ants_bees", edition)
-
-
-def cifar10(edition: str | None = None) -> Asset:
-    """Return the folder that torchvision's `CIFAR10` reads, or that of the rendered sheets."""
-    return resolve("cifar10", edition)
-
-
-def backbone(edition: str | None = None) -> Asset:
-    """Return the file that holds a pretrained ResNet-18."""
-    return resolve("backbone", edition)
-
-
 def weights(network: str) -> Path | None:
     """Return the file of pretrained weights for a network of `models.build`, if there is one."""
     return resolve(WEIGHTS[network]).path if network in WEIGHTS else None
@@ -84,8 +67,7 @@ def weights(network: str) -> Path | None:
 def input_size() -> int:
     """Return at how many pixels a side the backbone in use sees ants and bees best.
 
-    The embedded one was pretrained on crops of 64 pixels, in which things look larger than in a
-    whole picture: larger pictures suit it (Touvron et al., 2019, arXiv:1906.06423).
+    The embedded one learned from crops of 64 pixels (Touvron et al., 2019, arXiv:1906.06423).
     """
     return 224 if backbone().edition == "photos" else 96
 
@@ -104,10 +86,15 @@ def resolve(name: str, edition: str | None = None) -> Asset:
     path = EMBEDDED / RENDERED[name].target
     if not path.exists() or sha256_of(path) != RENDERED_SHA256[name]:
         raise ValueError(
-            f"{path} is missing or changed: bring it back from a fresh copy of the course. In a "
-            f"clone, `git status` says what changed, and `git restore` and `git clean` undo it"
+            f"{path} is missing or changed: take it from a fresh copy of the course, or, in a "
+            f"clone, from `git restore` and `git clean`"
         )
     return Asset(name, "rendered", path, RENDERED[name].summary)
+
+
+ants_bees = partial(resolve, "ants_bees")  #: a folder with `train` and `val`, a folder a class
+cifar10 = partial(resolve, "cifar10")  #: what torchvision's `CIFAR10` reads, or rendered sheets
+backbone = partial(resolve, "backbone")  #: the file of a pretrained ResNet-18
 
 
 def show_editions() -> None:
@@ -135,10 +122,9 @@ def has_photographs(name: str, folder: Path | None = None) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256, in hexadecimal, of a file or of all names and contents in a folder.
+    """Return the SHA-256, in hexadecimal, of a file, or of a folder's `sha256sum` lines, sorted.
 
-    The latter is that of the sorted lines "SHA-256 of the file, two spaces, its path", without what
-    systems make for themselves, such as .DS_Store and Thumbs.db.
+    What systems leave in a folder, such as .DS_Store and Thumbs.db, does not count.
     """
     if not path.is_dir():
         with path.open("rb") as file:

@@ -1,8 +1,7 @@
 """From pictures to batches.
 
 The book's pictures are few and small, so each is decoded once and kept as uint8; every epoch
-augments and normalizes from there. That leaves nothing for loader workers to do: batches are the
-same on every machine, and no process has to be started, on Windows or elsewhere.
+augments and normalizes from there. So batches are the same everywhere, without loader workers.
 """
 
 from collections.abc import Sequence
@@ -43,8 +42,7 @@ class Loaders(NamedTuple):
 
     def split(self, name: str) -> DataLoader:
         """Return the loader of "train", "val" or "test"; raise ValueError where there is none."""
-        loaders = {"train": self.train, "val": self.val, "test": self.test}
-        if (loader := loaders.get(name)) is None:
+        if (loader := {"train": self.train, "val": self.val, "test": self.test}.get(name)) is None:
             raise ValueError(f"this data set has no {name} split: show split='val' or 'train'")
         return loader
 
@@ -94,9 +92,8 @@ def image_folders(
     splits = assign_splits(listing, pictures, val_share, seed)
 
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
-    varied = v2.Compose(
-        [v2.RandomResizedCrop(size, scale=(smallest_crop, 1)), v2.RandomHorizontalFlip()]
-    )
+    resized_crop = v2.RandomResizedCrop(size, scale=(smallest_crop, 1))
+    varied = v2.Compose([resized_crop, v2.RandomHorizontalFlip()])
     sets = {}
     for split in set(splits):
         chosen = [i for i, other in enumerate(splits) if other == split]
@@ -138,16 +135,13 @@ def cifar10(
     prepare = v2.Compose([v2.Resize(size), normalize(mean, std)])
     plain = v2.Identity()
     shift = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
-    return make_loaders(
+    sets = (
         Pictures(pictures[train], labels[train].tolist(), shift if augment else plain, prepare),
         Pictures(pictures[val], labels[val].tolist(), plain, prepare),
         Pictures(test_pictures, test_labels.tolist(), plain, prepare),
-        class_names=list(assets.CIFAR10_CLASSES),
-        batch_size=batch_size,
-        seed=seed,
-        mean=mean,
-        std=std,
     )
+    options = {"class_names": assets.CIFAR10_CLASSES, "batch_size": batch_size, "seed": seed}
+    return make_loaders(*sets, **options, mean=mean, std=std)
 
 
 def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Transform:

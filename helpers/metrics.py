@@ -10,9 +10,7 @@ from torch.utils.data import DataLoader
 
 from helpers.models import eval_mode
 
-NO_BATCH = (
-    "the loader gave no batch: is its data set empty or smaller than one batch, or max_batches 0?"
-)
+NO_BATCH = "the loader gave no batch: is its data set smaller than a batch, or max_batches 0?"
 
 
 class Metrics(NamedTuple):
@@ -76,8 +74,7 @@ def accuracy_interval(accuracy: float, num_examples: int) -> tuple[float, float]
     """
     if num_examples < 1 or not 0 <= accuracy <= 1:
         raise ValueError(
-            f"an accuracy of {accuracy} on {num_examples} examples: give a share from 0 to 1, "
-            f"measured on one example at least"
+            f"an accuracy of {accuracy} on {num_examples} examples is none: give 0 to 1"
         )
     z, n = 1.959964, num_examples
     center = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)

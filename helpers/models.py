@@ -156,8 +156,7 @@ def snapshot(module: nn.Module) -> dict[str, Tensor]:
 
 def changed(module: nn.Module, before: dict[str, Tensor]) -> list[str]:
     """Name the parameters and buffers of `module` that differ from a `snapshot`, by any bit."""
-    now = module.state_dict()
-    return [name for name, value in now.items() if not torch.equal(value, before[name])]
+    return [name for name, now in module.state_dict().items() if not now.equal(before[name])]
 
 
 STRATEGIES = ("head", "normalization", "low rank", "last stage", "all")
@@ -200,7 +199,8 @@ def train_only(model: nn.Module, strategy: str, *, rank: int = 4) -> None:
     elif strategy == "low rank":
         add_low_rank(model, rank)
     elif strategy == "last stage":
-        unfreeze_from(model, last_stage(model))
+        stages = getattr(model, "feature_info", [{"module": "layer4"}])  # of timm, of ResNet-18
+        unfreeze_from(model, stages[-1]["module"])
     elif strategy == "all":
         unfreeze_parameters(model)
     unfreeze_parameters(head_of(model))
@@ -216,11 +216,6 @@ def add_low_rank(model: nn.Module, rank: int) -> None:
             parametrize.register_parametrization(module, "weight", addition)
 
 
-def last_stage(model: nn.Module) -> str:
-    """Name the last stage: `layer4` of ResNet-18; `timm` models store it in `feature_info`."""
-    return getattr(model, "feature_info", [{"module": "layer4"}])[-1]["module"]
-
-
 def unfreeze_from(model: nn.Module, first: str) -> None:
     """Unfreeze the layer named `first` and all that were added to the model after it."""
     names = [name for name, _ in model.named_modules()]
@@ -231,8 +226,7 @@ def unfreeze_from(model: nn.Module, first: str) -> None:
 def fixed_statistics(model: nn.Module) -> None:
     """Put `model` in training mode, except its frozen parts and every BatchNorm.
 
-    These normalize with their running averages, as in evaluation, and leave them as they are;
-    their scale and shift are trained all the same.
+    These normalize with running averages that stay; their scale and shift are trained.
     """
     train_mode(model)
     for module in model.modules():

@@ -156,17 +156,15 @@ def plot_confusion(
     counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n).numpy()
     ax.imshow(counts, cmap="Blues", vmin=0)
     figure = ax.figure.get_figure(root=True)
-    point = figure.dpi / 72
-    cell = min(ax.bbox.width, ax.bbox.height) / n / point
-    figure.set_size_inches(*(figure.get_size_inches() * max(1, 16 / cell)))  # cells of 16 points
-    cell = max(16, cell)
+    cell = 72 * min(ax.bbox.width, ax.bbox.height) / figure.dpi / n  # points
+    figure.set_size_inches(*(figure.get_size_inches() * max(1, 16 / cell)))
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if count > 0.7 * counts.max() else "black"
-        size = min(10, 0.5 * cell, 1.4 * cell / len(str(count)))
+        size = min(10, max(16, cell) * min(0.5, 1.4 / len(str(count))))
         ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
-    ax.set_xticks(range(n), class_names)
     ax.set_yticks(range(n), class_names)
-    if max(tick.get_window_extent().width for tick in ax.get_xticklabels()) > cell * point:
+    ax.set_xticks(range(n), class_names)
+    if 6 * max(map(len, class_names)) > cell:  # letters are about six points wide
         plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.grid(visible=False)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from helpers.pictures.decode import name_some, warn_of
+from helpers.pictures.decode import warn_of
 
 # What ImageFolder looks for, so no .gif, and what browsers and phones save. HEIC can't be opened:
 # it is listed here so that it is refused, not left out unseen.
@@ -40,18 +40,16 @@ def list_splits(root: Path) -> Listing:
         return list_pictures(root)
     if "val" not in found:
         raise FileNotFoundError(
-            f"{root} has a folder train and no folder val, but {found}: add it; or load "
-            f"{root / 'train'}, of which a share is set aside then; or, if train is a class, give "
-            f"it another name"
+            f"{root} has a folder train and no folder val, but {found}: add it, or load "
+            f"{root / 'train'}, of which a share is set aside then"
         )
     listings = {name: list_pictures(root / name) for name in SPLITS if name in found}
     whole = Listing(root, [], [], [], listings["train"].class_names, [])
     for name, listing in listings.items():
         if differing := sorted(set(whole.class_names) ^ set(listing.class_names)):
             raise ValueError(
-                f"{listing.root} has the classes {listing.class_names}, training has "
-                f"{whole.class_names}: give every split the same class folders; {differing} are in "
-                f"one of them only"
+                f"{listing.root} has the classes {listing.class_names}: give every split the same "
+                f"class folders; {differing} are in one of them only"
             )
         whole.paths.extend(listing.paths)
         whole.labels.extend(listing.labels)
@@ -64,10 +62,8 @@ def list_pictures(folder: Path) -> Listing:
     """List `folder/<class>/<picture>`, also in folders inside a class, in alphabetical order."""
     classes = folders_in(folder)
     if len(classes) < 2:
-        raise ValueError(
-            f"{folder} has too few class folders to tell apart, {classes}: put the pictures of "
-            f"each class in a folder of its own, and give the folder that holds these"
-        )
+        what = f"{folder} has too few class folders to tell apart, {classes}"
+        raise ValueError(f"{what}: give a folder that holds a folder for each class")
     listing = Listing(folder, [], [], [], classes, [])
     for label, name in enumerate(classes):
         for path in walk(folder / name):
@@ -77,11 +73,9 @@ def list_pictures(folder: Path) -> Listing:
             elif path.name.lower() != PLACEHOLDER:
                 listing.unused.append(path)
     if empty := [name for label, name in enumerate(classes) if label not in listing.labels]:
-        unused = [path for path in listing.unused if path.relative_to(folder).parts[0] in empty]
-        others = name_some([path.name for path in unused])
         raise ValueError(
-            f"{folder} has no picture in the classes {empty}{', but ' if others else ''}{others}: "
-            f"remove what is no class, or fill it with pictures ({' '.join(SUFFIXES)})"
+            f"{folder} has no picture in the classes {empty}: remove what is no class, or fill it "
+            f"with pictures ({' '.join(SUFFIXES)})"
         )
     listing.unused.extend(path for path in visible(folder) if not path.is_dir())
     return listing
@@ -89,12 +83,9 @@ def list_pictures(folder: Path) -> Listing:
 
 def folders_in(folder: Path) -> list[str]:
     """Name the folders in `folder`, without the hidden ones, in alphabetical order."""
-    if folder.is_file():
-        raise NotADirectoryError(f"{folder} is a file: give a folder; unpack an archive")
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no folder {folder.absolute()}: give one that holds a folder for each class"
-        )
+        what = f"no folder {folder.absolute()}: give one that holds a folder for each class"
+        raise NotADirectoryError(what if not folder.exists() else f"{what}; unpack an archive")
     return sorted(path.name for path in visible(folder) if path.is_dir())
 
 

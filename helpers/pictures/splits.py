@@ -10,8 +10,6 @@ from torch import Tensor
 from helpers.pictures.decode import warn_of
 from helpers.pictures.folders import Listing
 
-Copies = list[list[int]]  # groups of indices, each of one picture and its copies
-
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Draw `count` indices, as many of each class; return them and all the others, in order.
@@ -22,10 +20,8 @@ def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tenso
     classes = [(labels == label).nonzero().flatten() for label in labels.unique()]
     each, rest = divmod(count, len(classes))
     if rest or each > min(map(len, classes)):
-        raise ValueError(
-            f"can't draw {count} of {len(labels)} pictures, as many of each of {len(classes)} "
-            f"classes: take a multiple of {len(classes)}, and no more than there are"
-        )
+        what = f"can't draw {count} of {len(labels)} pictures, as many of each class"
+        raise ValueError(f"{what}: take a multiple of {len(classes)}, and no more than there are")
     drawn = torch.zeros(len(labels), dtype=torch.bool)
     for members in classes:
         drawn[members[torch.randperm(len(members), generator=generator)[:each]]] = True
@@ -44,7 +40,7 @@ def assign_splits(
     return split_per_class(listing, copies, share, seed)
 
 
-def group_copies(pictures: Sequence[Tensor]) -> Copies:
+def group_copies(pictures: Sequence[Tensor]) -> list[list[int]]:
     """Group the indices of pictures by their pixels."""
     groups = defaultdict(list)
     for i, picture in enumerate(pictures):
@@ -53,7 +49,7 @@ def group_copies(pictures: Sequence[Tensor]) -> Copies:
     return list(groups.values())
 
 
-def warn_of_copies(listing: Listing, copies: Copies, places: Sequence, where: str) -> None:
+def warn_of_copies(listing: Listing, copies: list[list[int]], places: Sequence, where: str) -> None:
     """Warn of copies in different places, such as two splits or two classes."""
     pairs = [(i, group[0]) for group in copies for i in group if places[i] != places[group[0]]]
     names = [path.relative_to(listing.root).as_posix() for path in listing.paths]
@@ -61,7 +57,9 @@ def warn_of_copies(listing: Listing, copies: Copies, places: Sequence, where: st
     warn_of(said, f"the same picture is in two {where}")
 
 
-def split_per_class(listing: Listing, copies: Copies, share: float, seed: int) -> list[str]:
+def split_per_class(
+    listing: Listing, copies: list[list[int]], share: float, seed: int
+) -> list[str]:
     """Draw a `share` of each class for "val"; the others are for "train". At least one of each.
 
     Copies stay together, so that a class may give some less; those in several classes are for
@@ -78,21 +76,13 @@ def split_per_class(listing: Listing, copies: Copies, share: float, seed: int) -
         if len(groups) < 2 or not own:
             too_few.append(name)
             continue
-        size = labels.count(label)
-        for i in draw_groups(own, min(max(1, round(share * size)), size - 1), generator):
+        size, drawn = labels.count(label), []
+        for j in torch.randperm(len(own), generator=generator).tolist():
+            if len(drawn) + len(own[j]) <= min(max(1, round(share * size)), size - 1):
+                drawn += own[j]
+        for i in drawn or min(own, key=len):
             splits[i] = "val"
     if too_few:
-        raise ValueError(
-            f"too few pictures to set some aside for validation in the classes {too_few}: each "
-            f"takes two that differ, and are in no other class"
-        )
+        what = f"too few pictures to set some aside for validation in the classes {too_few}"
+        raise ValueError(f"{what}: each takes two that differ, and are in no other class")
     return splits
-
-
-def draw_groups(groups: list[list[int]], count: int, generator: torch.Generator) -> list[int]:
-    """Draw whole groups that hold `count` indices at most; the smallest one, if all hold more."""
-    drawn = []
-    for j in torch.randperm(len(groups), generator=generator).tolist():
-        if len(drawn) + len(groups[j]) <= count:
-            drawn += groups[j]
-    return drawn or min(groups, key=len)
