@@ -49,7 +49,7 @@ def test_what_was_brought_is_whole_and_goes_without_a_trace(way, stick, folder, 
         for name, known in photographs.SOURCES.items():
             there = known._replace(url=f"{address}/{known.archive}")
             monkeypatch.setitem(photographs.SOURCES, name, there)
-        source = {"folder": str(stick), "server": address.replace("http://", ""), "authors": None}
+        source = {"folder": str(stick), "server": address, "authors": None}
         for name in NAMES:
             assert bring(name, source[way]).startswith("brought to")
     assert all(map(assets.has_photographs, NAMES))
@@ -136,23 +136,16 @@ def test_of_what_is_damaged_nothing_is_placed(name, stick, folder):
         bring(name, str(stick))
 
 
-UNSAFE = ["../out", "a/../../out", "/out", "..", "\\out", "a\\..\\out", "C:out"]
-
-
-@pytest.mark.parametrize("fault", [*UNSAFE, "link", "many", "large"])
-def test_a_zip_that_holds_what_it_should_not_is_not_unpacked(fault, tmp_path, monkeypatch):
-    monkeypatch.setattr(photographs, "MAX_FILES", 5)
-    monkeypatch.setattr(photographs, "MAX_BYTES", 1000)
-    sizes = {"many": [0] * 6, "large": [501, 500]}.get(fault, [1])
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for i, size in enumerate(sizes):
-            info = zipfile.ZipInfo("x")
-            info.filename = fault if fault in UNSAFE else f"{i}"
-            info.external_attr = (stat.S_IFLNK if fault == "link" else 0) << 16
-            archive.writestr(info, bytes(size))
-    with pytest.raises(ValueError, match=r"leads out|more than 5 files or 1000 bytes"):
-        photographs.unpack(tmp_path / "a.zip", tmp_path / "deep")
-    assert list(stand_ins.listing(tmp_path)) == ["a.zip", "deep"]
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/out", "..", "\\out", "C:out", "link"])
+def test_nothing_of_a_zip_is_written_outside_its_folder(name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        info = zipfile.ZipInfo("x")
+        info.filename = name
+        info.external_attr = (stat.S_IFLNK if name == "link" else 0) << 16
+        archive.writestr(info, "../..")
+    photographs.unpack(tmp_path / "a.zip", tmp_path / "deep")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "deep"]
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize("fault", ["../out", "link", "device"])
@@ -225,7 +218,7 @@ def test_removing_leaves_and_names_what_was_not_brought(stick, folder, monkeypat
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
-@pytest.mark.parametrize("step", ["shutil.copyfile", "zipfile.ZipFile.extractall", "os.replace"])
+@pytest.mark.parametrize("step", ["shutil.copyfile", "shutil.unpack_archive", "os.replace"])
 def test_stopped_at_any_step_it_leaves_nothing_half(step, error, stick, folder, monkeypatch):
     def stop(*_, **__):
         raise error
@@ -272,22 +265,18 @@ def test_what_is_missing_is_left_out_in_a_room_and_fails_at_the_authors(stick, m
 
 
 def test_without_a_network_it_says_what_to_do(monkeypatch, capsys):
-    assert run(monkeypatch, "bring", "--from", "127.0.0.1:9") == 1
+    assert run(monkeypatch, "bring", "--from", "http://127.0.0.1:9") == 1
     said = capsys.readouterr().err
     assert "no connection to http://127.0.0.1:9/hymenoptera_data.zip: look at the network" in said
     assert "Nothing was brought" in said
 
 
-def test_an_address_is_told_from_a_folder(stick, tmp_path, monkeypatch):
-    for source in ("192.168.1.20:8000", "teacher.local:8000/", "[::1]:8000", "https://site.org"):
-        found = photographs.find(photographs.SOURCES["backbone"], source)
-        assert found.startswith(("http://", "https://")) and found.count("//") == 1
-    for source in ("192.168.1.20", "nowhere", "C:\\stick", "~/stick"):
+def test_an_address_is_told_from_a_folder():
+    found = photographs.find(photographs.SOURCES["backbone"], "http://teacher.local:8000/")
+    assert found == "http://teacher.local:8000/resnet18-f37072fd.pth"
+    for source in ("192.168.1.20:8000", "nowhere", "C:\\stick", "~/stick"):
         with pytest.raises(FileNotFoundError, match="an address begins with http://"):
             bring("backbone", source)
-    monkeypatch.chdir(tmp_path)
-    stick.rename("room:8000")
-    assert bring("backbone", "room:8000").startswith("brought")
 
 
 def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
