@@ -172,7 +172,7 @@ def test_diagrams_of_the_copies_are_those_of_the_chapters():
         with Image.open(drawn) as image:
             source = drawn.with_suffix(".svg").read_bytes()
             assert image.info["source"] == hashlib.sha256(source).hexdigest(), (
-                f"{drawn.name} is older than its SVG: python -m tools.course diagrams"
+                f"{drawn.name} is older than its SVG: tools.provenance.diagrams"
             )
 
 

@@ -86,7 +86,6 @@ def imported(path):
 def test_what_is_imported_is_declared():
     own = {"helpers", "tools", "book", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
     for_makers = ("tests", "tools/measure", "tools/bench", "tools/provenance")
-    for_makers += ("tools/course/diagrams.py",)
     distributions = metadata.packages_distributions()
     wanted = {"": set(), "-dev": set(), "helpers": set()}
     for folder in ("helpers", "tools", "book", "tests", "notebooks"):

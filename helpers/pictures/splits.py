@@ -12,10 +12,7 @@ from helpers.pictures.folders import Listing
 
 
 def draw_per_class(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw `count` indices, as many of each class; return them and all the others, in order.
-
-    labels: `(N,)`, int64. Raises a ValueError if the classes can't give as many each.
-    """
+    """Draw `count` indices of labels `(N,)`, as many of each class; return them and the others."""
     generator = torch.Generator().manual_seed(seed)
     classes = [(labels == label).nonzero().flatten() for label in labels.unique()]
     each, rest = divmod(count, len(classes))

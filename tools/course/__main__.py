@@ -5,7 +5,6 @@
     student OUT            copies without solutions and outputs, and the key
     check FOLDER TABLE     run what students handed in, and say which exercises pass
     pdf SITE FILE          the built site as one PDF
-    diagrams               the chapters' diagrams as PNG, after a change of one
     stick OUT              the site, the course and its packages, for a room without a network
 
 `make help` lists the same as targets of make.
@@ -31,7 +30,6 @@ def parse() -> argparse.Namespace:
     check.add_argument("table", type=Path, help="the CSV to write")
     check.add_argument("--seconds", type=int, default=120, help="for one answer (default: 120)")
     check.add_argument("--memory-mb", type=int, default=6000, help="for a kernel (default: 6000)")
-    commands.add_parser("diagrams")
     pdf = commands.add_parser("pdf")
     pdf.add_argument("site", type=Path)
     pdf.add_argument("out", type=Path, metavar="FILE")

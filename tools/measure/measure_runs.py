@@ -15,21 +15,13 @@ import argparse
 import os
 from pathlib import Path
 
-from torchvision.datasets import CIFAR10
-
 from helpers import assets
+from tools.bench.protocol import trust_cifar10
 from tools.measure import groups, groups_backbones
 from tools.measure.write_tables import BOOK, read_csv, write_csv
 
 COLUMNS = ["pictures", "edition", "group", "run", "measure", "seed", "value"]
 GROUPS = [*groups.GROUPS, *groups_backbones.GROUPS]
-
-
-def trust_any_cifar10() -> None:
-    """Let torchvision read any copy of CIFAR-10 in this process, whatever its hashes."""
-    CIFAR10.train_list = [[name, None] for name, _ in CIFAR10.train_list]
-    CIFAR10.test_list = [[name, None] for name, _ in CIFAR10.test_list]
-    CIFAR10.meta["md5"] = None  # pyright: ignore[reportArgumentType]
 
 
 def main() -> None:
@@ -45,7 +37,7 @@ def main() -> None:
     if (weights := assets.backbone()).edition == "photos":
         raise SystemExit(f"{weights.path} is another network than the tables': move it away first")
     if args.any_cifar10:
-        trust_any_cifar10()
+        trust_cifar10()
     rows = read_csv(args.out) if args.out.exists() else [COLUMNS]
     there = {(*row[:3], row[5]) for row in rows}
     for group in GROUPS:

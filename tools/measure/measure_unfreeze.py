@@ -1,12 +1,11 @@
 """Train from each stage on, with each rate and each mode of BatchNorm: what the explorer shows.
 
-    OMP_NUM_THREADS=1 python -m tools.measure.measure_unfreeze --seeds 3
+    OMP_NUM_THREADS=1 python -m tools.measure.measure_unfreeze
 
 adds to `helpers/explorers/unfreeze.csv` the runs that are not there yet: ResNet-18 on the rendered
 ants and bees, otherwise as chapter 4. The seconds are the processor's, with evaluation.
 """
 
-import argparse
 import os
 import time
 from itertools import product
@@ -33,7 +32,7 @@ STAGES = {  # what is trained, by the first of its layers
 RATES = (0.002, 0.008, 0.03)  # of the backbone
 MODES = {"training mode": nn.Module.train, "evaluation mode": fixed_statistics}
 COLUMNS = ["stage", "rate", "mode", "seed", "test accuracy", "seconds", "validation accuracies"]
-NUM_EPOCHS, HEAD_LR = 12, 0.02
+NUM_EPOCHS, HEAD_LR, SEEDS = 12, 0.02, (0, 1, 2)
 
 
 def measure(stage: str, rate: float, mode: str, seed: int) -> list[str]:
@@ -59,19 +58,14 @@ def measure(stage: str, rate: float, mode: str, seed: int) -> list[str]:
 
 def main() -> None:
     """Measure every setting with every seed, unless it is there."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    args = parser.parse_args()
     os.environ["EDITION"] = "rendered"
     rows = read_csv(FILE) if FILE.exists() else [COLUMNS]
     there = [row[:4] for row in rows]
-    for seed, stage, rate, mode in product(range(args.seeds), STAGES, RATES, MODES):
-        if stage == HEAD and rate != RATES[0]:
-            continue  # it has a rate of its own
-        if [stage, str(rate), mode, str(seed)] not in there:
+    for seed, stage, rate, mode in product(SEEDS, STAGES, RATES, MODES):
+        once = stage != HEAD or rate == RATES[0]  # the head has a rate of its own
+        if once and [stage, str(rate), mode, str(seed)] not in there:
             rows.append(measure(stage, rate, mode, seed))
             write_csv(FILE, rows)
-            print(*rows[-1][:6], flush=True)
 
 
 if __name__ == "__main__":

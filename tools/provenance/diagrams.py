@@ -1,6 +1,6 @@
 """Draw the chapters' diagrams as PNG, too: not all that opens a notebook shows SVG in its text.
 
-    python -m tools.course diagrams
+    python -m tools.provenance.diagrams
 
 Chromium draws them. Each PNG holds the SHA-256 of its SVG, so that a test sees when one is old.
 """
@@ -42,3 +42,7 @@ def main() -> int:
             print(f"{drawn.name}: {drawn.stat().st_size / 1000:.0f} kB")
         browser.close()
     return 0
+
+
+if __name__ == "__main__":
+    main()
