@@ -151,8 +151,11 @@ test: $(INSTALLED_DEV)
 	EDITION=rendered TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) \
 	  --no-loadscope-reorder --nbval-lax -p no:cacheprovider $(LAST_FIRST)
 
-test-slow test-provenance: $(INSTALLED_DEV)
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tests/$(@:test-%=%)
+test-slow: $(INSTALLED_DEV)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tests/slow
+
+test-provenance: $(INSTALLED_DEV)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(BY_TWO) tools/provenance/tests
 
 # Render every n-th embedded picture again and compare: about 4 seconds each on one processor.
 pictures-check: EVERY ?= 20
