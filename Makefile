@@ -14,7 +14,7 @@ INSTALLED_DEV := $(VENV)/installed-dev
 help:
 	@echo "make book              build the site into _build/html"
 	@echo "make book EDITION=photos   the same, from notebooks run on the photographs"
-	@echo "make book TORCH=cpu    the same, installing PyTorch without CUDA: 3 GB less on Linux"
+	@echo "make book TORCH=cpu    the same, installing PyTorch without CUDA: 4 GB less on Linux"
 	@echo "make install           only make the environment, which the others do where it is missing"
 	@echo "make test              run the tests and every notebook; installs what only they need"
 	@echo "make test-slow         kill, damage and repeat what must survive it (long)"
