@@ -49,7 +49,7 @@ PHOTOS = {  # what is not here is the same in both editions
     "backbone": Form("resnet18-f37072fd.pth", "ResNet-18 pretrained on ImageNet"),
 }
 WEIGHTS = {"resnet18": "backbone", "tf_efficientnet_lite0": "lite0"}  # network: asset
-RENDERED_SHA256 = {
+DIGESTS = {  # `sha256_of` the rendered
     "ants_bees": "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
     "cifar10": "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
     "backbone": "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
@@ -84,7 +84,7 @@ def resolve(name: str, edition: str | None = None) -> Asset:
     if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
     path = EMBEDDED / RENDERED[name].target
-    if not path.exists() or sha256_of(path) != RENDERED_SHA256[name]:
+    if not path.exists() or sha256_of(path) != DIGESTS[name]:
         raise ValueError(
             f"{path} is missing or changed: take it from a fresh copy of the course, or, in a "
             f"clone, from `git restore` and `git clean`"
