@@ -1,14 +1,12 @@
 """Folders as people have them: every picture used once, or one message that says what is wrong."""
 
-import os
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import save_picture, without_rights
+from conftest import save_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -179,23 +177,6 @@ def test_links_are_followed_once(root, tmp_path):
     (root / "train" / "ants" / "gone.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(ValueError, match=r"1 of 13 .*\n.*gone.png: a link to a file that isn't"):
         data.image_folders(root)
-
-
-def test_a_folder_that_may_not_be_listed_is_named():
-    """In a folder that anybody may enter; root would list it all the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        for name in ("a", "b"):
-            save_picture(Path(folder) / name / "1.png")
-        closed = Path(folder) / "a" / "closed"
-        closed.mkdir()
-        closed.chmod(0)
-        with (
-            without_rights(),
-            pytest.raises(PermissionError, match=r"Permission denied: .*a.closed"),
-        ):
-            list_splits(Path(folder))
-        closed.chmod(0o755)
 
 
 def test_the_same_files_as_torchvisions_are_listed(root):

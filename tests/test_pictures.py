@@ -256,12 +256,6 @@ def test_a_picture_is_reduced_and_never_enlarged(tmp_path):
     np.testing.assert_array_equal(whole.permute(1, 2, 0).numpy(), pixels)
 
 
-def test_a_large_picture_is_opened_without_a_warning(tmp_path, monkeypatch):
-    (tmp_path / "large.png").write_bytes(GOOD["png"].content)  # 1,200 pixels
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns from here to twice as many
-    assert open_picture(tmp_path / "large.png", short_side=4).shape == (3, 4, 5)
-
-
 def test_all_broken_pictures_are_named_together(tmp_path):
     paths = [tmp_path / f"{i:02}.jpg" for i in range(15)]
     for path in paths[:12]:
