@@ -165,9 +165,6 @@ def test_every_method_and_every_work_has_its_place_in_the_figure():
     assert {task for task, _ in run.WORKS.values()} == set(protocol.TASKS)
 
 
-# ---- the methods ---------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def tiny_pictures(tmp_path_factory):
     """Nine pictures to learn from, five to validate with, and a CIFAR-10 of twenty a file."""
