@@ -211,13 +211,6 @@ def test_a_workflow_may_read_only_and_ends_and_makes_what_can_be_made(path):
     assert set(re.findall(r"^\s*make ([\w-]+)", commands, re.MULTILINE)) <= set(targets)
 
 
-def test_a_site_is_published_after_its_tests():
-    pages = ROOT / ".github" / "workflows" / "pages.yml"
-    jobs = yaml.safe_load(pages.read_text("utf8"))["jobs"]
-    assert jobs["tests"]["uses"] == "./.github/workflows/tests.yml"
-    assert set(jobs["deploy"]["needs"]) == {"tests", "build"}
-
-
 def code_cell(count, source, *outputs):
     return v4.new_code_cell(source, id=f"cell-{count}", execution_count=count, outputs=[*outputs])
 

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT, chapters
 
-from book._ext import edition
+from book._ext import edition, tables
 from helpers import assets
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -76,6 +76,12 @@ def test_there_is_one_index_for_the_search(site):
     assert not [p["url"] for p in parts if "[source]" in p["text"] or "Right." in p["text"]]
     (_, section) = [p for p in parts if p["title"] == "Run the backbone once"]  # and the guide
     assert section["url"].startswith("notebooks/03_") and "512 numbers" in section["text"]
+
+
+def test_the_corner_of_a_table_is_no_header():
+    context = {"body": '<th class="head"></th><th class="head"><p></p></th><th class="head">a</th>'}
+    tables.empty_corners(None, "page", "page.html", context, None)
+    assert context["body"] == '<td></td><td></td><th class="head">a</th>'
 
 
 def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):
