@@ -54,6 +54,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
     archives.pack_chapters(out / archives.CHAPTERS, copies)
     shutil.rmtree(out / "slides", ignore_errors=True)
     slides.main(out / "slides")
+    (out / "_sources" / "notebooks").mkdir(parents=True, exist_ok=True)  # not there without git
     for name, text in copies.items():
         (out / "_sources" / "notebooks" / name).write_text(text, "utf8")
 
