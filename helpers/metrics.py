@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from helpers.models import eval_mode
 
-NO_BATCH = "the loader gave no batch: is its data set smaller than a batch, or max_batches 0?"
+NO_BATCH = "the loader gave no batch: is its data set empty, or max_batches 0?"
 
 
 class Metrics(NamedTuple):

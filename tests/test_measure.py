@@ -130,6 +130,6 @@ def test_the_nearest_neighbors_are_those_of_scikit_learn():
 def test_the_ladder_trains_every_strategy_and_some_pictures_are_as_many_of_each_class():
     strategies = {way.strategy for way in groups_backbones.LADDER.values()}
     assert strategies == set(models.STRATEGIES)
-    test = data.cifar10(edition="rendered").part("test")
+    test = data.cifar10(edition="rendered").split("test")
     labels = [label for _, label in groups_backbones.some(test, 50).dataset]
     assert [labels.count(label) for label in range(10)] == [5] * 10
