@@ -28,8 +28,9 @@ def test_every_page_is_in_it_once_and_the_solutions_stand_at_the_end(site, print
     for link in soup.select("a[href^='#']"):
         place = link["href"][1:]
         assert place in ids or place.split("--")[0] not in places, place
-    for link in soup.select("a[href*='.html'], img, link"):
-        target = link.get("href") or link["src"]
+    assert all("://" in link["href"] for link in soup.select("a[href*='.html']"))
+    for tag in soup.select("img, link"):
+        target = tag.get("href") or tag["src"]
         assert urlsplit(target).scheme or (site / target).is_file(), target
 
     solutions = soup.select("div.solution")
