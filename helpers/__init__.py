@@ -13,5 +13,5 @@ Read it in this order:
 9. `runtime`: the device, the random numbers, progress and whole files
 10. `checkpoint`: training runs that go on after a break
 
-`pictures` is a wing to skip at first: from files to pixels, and which picture is for what.
+Two wings to skip at first: `explorers`, what moves on a page, and `pictures`, from files to pixels.
 """

@@ -2,7 +2,7 @@
 
 Pictures and a backbone exist twice: rendered, in this package, and photographic, in a folder that
 `make data` fills. `EDITION` in the environment chooses, or the argument `edition`: `auto` (the
-default) takes photographs where they are whole, `rendered` never, `photos` refuses to go without.
+default) takes photographs where they are whole, `rendered` never; `photos` wants some at least.
 """
 
 import hashlib

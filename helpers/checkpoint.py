@@ -16,7 +16,7 @@ def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results
     loader: the training loader, for where its shuffling stands.
     results: numbers, lists, dictionaries and tensors to keep beside them.
 
-    What could not be read back is refused now: `torch.load` raises pickle.UnpicklingError.
+    Raises pickle.UnpicklingError for what `load_checkpoint` could not read back.
     """
     state = {
         "parts": {name: part.state_dict() for name, part in parts.items()},

@@ -80,7 +80,7 @@ def cached_features(
 
 
 def backbone_of(model: nn.Module, device: torch.device) -> nn.Module:
-    """Copy `model` without its head, in evaluation mode; for `device`, where it is.
+    """Copy `model` without its head, in evaluation mode. `device` is the one that it is on.
 
     The channels of a pixel lie side by side, since convolutions are faster so; not on MPS, where
     they are not reliable: https://github.com/pytorch/pytorch/issues/174345

@@ -23,7 +23,7 @@ class Metrics(NamedTuple):
 def mean_metrics(
     total_loss: float, total_weight: float, num_correct: int, num_examples: int
 ) -> Metrics:
-    """Divide the sums over a pass by what was seen: weights for the loss, examples otherwise."""
+    """Divide the sums of a pass: the loss by the weights, the accuracy by the examples."""
     if num_examples == 0:
         raise ValueError(NO_BATCH)
     return Metrics(total_loss / total_weight, num_correct / num_examples)

@@ -16,7 +16,7 @@ from helpers import assets
 def build(
     name: str, num_classes: int, *, weights: str | Path | None = "pretrained", freeze: bool = False
 ) -> nn.Module:
-    """Build a network with a new head for `num_classes`, whose weights are random: seed first.
+    """Build a network with a new head for `num_classes`. The head's weights are random: seed first.
 
     Input `(B, 3, H, W)`, float32, normalized with `data.statistics(model)`; output the logits
     `(B, num_classes)`.
@@ -124,8 +124,8 @@ def train_mode(model: nn.Module) -> None:
     batches into its running mean and variance, and a "frozen" network drifts. So a module that
     has parameters, none of them trainable, stays in evaluation mode, with all that is inside it.
 
-    A normalization without parameters, such as `BatchNorm2d(64, affine=False)`, goes with the
-    last layer with parameters before it in `model.modules()`; where there is none, it is trained.
+    A normalization without parameters, such as `BatchNorm2d(64, affine=False)`, is treated like
+    the last layer with parameters before it; without one, it is put in training mode.
     """
     model.train()
     frozen = False
@@ -165,7 +165,7 @@ NORMALIZATION = (*BATCHNORM, nn.LayerNorm, nn.GroupNorm)
 
 
 class LowRank(nn.Module):
-    """A weight plus a product of two narrow matrices, which alone are trained; zero at first.
+    """A weight plus the product of two narrow matrices. Only these are trained, from zero on.
 
     Hu et al., *LoRA: Low-rank adaptation of large language models*, 2022, arXiv:2106.09685.
     """

@@ -38,7 +38,7 @@ def generators(loader: DataLoader) -> list[torch.Generator]:
 
 @contextmanager
 def preserve_rng_state(loader: DataLoader) -> Iterator[None]:
-    """Draw from `loader` in a `with` block; then put the CPU's random numbers back, NumPy's too."""
+    """Put the CPU's random numbers back after a `with` block: the loader's, and NumPy's too."""
     states = [(random.setstate, random.getstate()), (np.random.set_state, np.random.get_state())]
     states += [(own.set_state, own.get_state()) for own in generators(loader)]
     try:

@@ -149,7 +149,7 @@ def fit(
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl+C, or a notebook's stop button, during `fit`: then `sys.last_value.history` is there."""
+    """Ctrl+C, or a notebook's stop button, during `fit`: it holds the `history` until then."""
 
     def __init__(self, history: History):
         """Keep the history of the finished epochs."""

@@ -15,17 +15,10 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tools.course.chapters import pages
-
 matplotlib.use("Agg")
 
 pytest_plugins = ["browsing"]
 ROOT = Path(__file__).parent.parent
-
-
-def chapters():
-    """Every page of the book, as the table of contents names it."""
-    return pages()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ def test_each_asset_is_rendered_unless_its_photographs_are_there(photographs, ca
     assert assets.ants_bees("rendered").edition == "rendered"
     assert assets.backbone().edition == assets.cifar10().edition == "rendered"
     assert all(assets.resolve(name, "rendered").path.exists() for name in assets.RENDERED)
+    embedded = [path for path in assets.EMBEDDED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in embedded) < 45e6
     assets.show_editions()
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
         ["ants_bees", "photos"], ["cifar10", "rendered"], ["backbone", "rendered"],

@@ -14,8 +14,10 @@ import nbformat
 import pytest
 from browsing import WAIT, axe_finds_nothing, follow, other_hosts, violations, wait_for_pictures
 from bs4 import BeautifulSoup
-from conftest import ROOT, chapters, save_picture
+from conftest import ROOT, save_picture
 from playwright.sync_api import expect
+
+from tools.course.chapters import pages as book_pages
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 BROKEN = "images => images.filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)"
@@ -187,7 +189,7 @@ def open_what_is_folded(page):
     return right
 
 
-@pytest.mark.parametrize("chapter", chapters())
+@pytest.mark.parametrize("chapter", book_pages())
 def test_a_page_is_whole_on_every_screen_for_everybody(page, site, chapter):
     """Open a page once, and once on a phone, and ask all questions."""
     for width, schemes in ((1400, ("light", "dark")), (390, ("dark", "light"))):

@@ -98,9 +98,8 @@ def read_stores() -> dict[str, Rows]:
     """Read what was measured; a record of the benchmark is a row with one cell."""
     paths = [BOOK / f"{name}.csv" for name in ("runs", "growth_features", "hardware")]
     stores = {path.stem: read_csv(path) for path in paths}
-    for path in (ROOT / "helpers" / "explorers").glob("*.csv"):
-        rows = read_csv(path)
-        stores["depth" if rows[0][0] == "stage" else "crops"] = rows
+    for name, file in (("depth", "unfreeze"), ("crops", "crops")):
+        stores[name] = read_csv(ROOT / "helpers" / "explorers" / f"{file}.csv")
     return stores | {"raw": [[json.dumps(record)] for record in report.read(report.RAW)]}
 
 

@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, chapters
+from conftest import ROOT
 
 from book._ext import edition, tables
 from helpers import assets
+from tools.course.chapters import pages as book_pages
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -100,7 +101,7 @@ def test_the_photographic_edition_runs_the_notebooks_and_says_so(monkeypatch):
 
 
 def test_every_page_of_the_book_is_described_and_every_picture_too(site, pages):
-    for chapter in chapters():
+    for chapter in book_pages():
         path = site / f"{chapter}.html"
         page = pages[path]
         assert page.find("h1"), chapter
@@ -139,7 +140,7 @@ def test_every_link_within_the_site_leads_somewhere(site, pages):
         for path in (site / "slides").glob("*.html")
     }
     assert len(decks) == len(NOTEBOOKS)
-    read = {site / f"{chapter}.html": pages[site / f"{chapter}.html"] for chapter in chapters()}
+    read = {site / f"{chapter}.html": pages[site / f"{chapter}.html"] for chapter in book_pages()}
     ids = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()}
     for path, page in (read | decks).items():
         for link in page.select("article a[href], .slides a[href]"):

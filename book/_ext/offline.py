@@ -1,8 +1,8 @@
 """A Sphinx extension: the built site asks no other host for anything, and holds no idle scripts.
 
 Jupyter Book puts the scripts of Thebe on every page, which come from a CDN. The book has no use for
-them, so they are taken off. What only some pages load is served from a folder beside
-`_static`: Jupyter Book would add every script under `_static` to every page.
+them, so they are taken off. What only some pages load is served from `static/served`; what every
+page loads lies in `static/_static` and is named in `_config.yml`.
 """
 
 from pathlib import Path

@@ -8,9 +8,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from helpers.pictures.decode import warn_of
 
-# What ImageFolder looks for, so no .gif, and what browsers and phones save. HEIC can't be opened:
-# it is listed here so that it is refused, not left out unseen.
-SUFFIXES = (*IMG_EXTENSIONS, ".jfif", ".avif", ".heic", ".heif", ".hif")
+# What ImageFolder looks for, so no .gif, and what browsers and phones save.
+READ = (*IMG_EXTENSIONS, ".jfif", ".avif")
+SUFFIXES = (*READ, ".heic", ".heif", ".hif")  # HEIC is refused, not left out unseen
 SPLITS = ("train", "val", "test")
 MISNAMED = {"train", "training", "val", "validation"}  # in small letters
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # Windows, macOS, Synology
@@ -75,7 +75,7 @@ def list_pictures(folder: Path) -> Listing:
     if empty := [name for label, name in enumerate(classes) if label not in listing.labels]:
         raise ValueError(
             f"{folder} has no picture in the classes {empty}: remove what is no class, or fill it "
-            f"with pictures ({' '.join(SUFFIXES)})"
+            f"with pictures ({' '.join(READ)})"
         )
     listing.unused.extend(path for path in visible(folder) if not path.is_dir())
     return listing

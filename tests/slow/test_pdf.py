@@ -4,10 +4,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import chapters
 from pypdf import PdfReader
 
 from tools.course import pdf
+from tools.course.chapters import pages as book_pages
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_every_page_is_in_it_once_and_the_solutions_stand_at_the_end(site, print
     soup = BeautifulSoup(pdf.compose(site, {}), "html.parser")
     ids = [tag["id"] for tag in soup.find_all(id=True)]
     assert len(ids) == len(set(ids))
-    names = [f"{chapter}.html" for chapter in chapters()[1:]]
+    names = [f"{chapter}.html" for chapter in book_pages()[1:]]
     places = [pdf.anchor(name) for name in names]
     assert [article["id"] for article in soup.select("main > article")] == [*places, "solutions"]
     for link in soup.select("a[href^='#']"):

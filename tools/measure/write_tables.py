@@ -162,7 +162,7 @@ def all_lines(runs: Runs) -> dict[str, list[str]]:
 
 # The name of a box, and of what is in it: a placeholder, or a table, a blank and a note in italics.
 IN_BOX = re.compile(
-    r"(:name: (saw-[\w-]+)\n\n)(?:\(table\)|(?:\|[^\n]*\n)+\n\*[^\n]*\*)(?=\n)", re.MULTILINE
+    r"(:name: (saw-[\w-]+)\n+)(?:\(table\)|(?:\|[^\n]*\n)+\n\*[^\n]*\*)(?=\n)", re.MULTILINE
 )
 
 
