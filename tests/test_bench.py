@@ -185,8 +185,8 @@ def tiny_pictures(tmp_path_factory):
 
 
 def lines_of(module, task, pictures, *options, backbone="resnet18"):
-    """Run a method for two epochs in a process of its own."""
-    arguments = ["--data", str(pictures), "--task", task, "--backbone", backbone, "--epochs", "2"]
+    """Run a method for an epoch in a process of its own."""
+    arguments = ["--data", str(pictures), "--task", task, "--backbone", backbone, "--epochs", "1"]
     return run.json_lines(Path(sys.executable), module, [*arguments, *options], threads=1)
 
 
@@ -198,11 +198,10 @@ def lines_of(module, task, pictures, *options, backbone="resnet18"):
     ],
 )
 def test_a_method_prints_the_lines_of_the_protocol(module, task, backbone, workers, tiny_pictures):
-    *epochs, end = lines_of(module, task, tiny_pictures, backbone=backbone)
-    assert [line["epoch"] for line in epochs] == [1, 2]
-    assert 0 < epochs[0]["seconds"] < epochs[1]["seconds"]
+    line, end = lines_of(module, task, tiny_pictures, backbone=backbone)
+    assert line["epoch"] == 1 and line["seconds"] > 0
     count = 20 if task == "cifar10" else 5
-    assert (epochs[-1]["val_accuracy"] * count) % 1 == pytest.approx(0, abs=1e-3)
+    assert (line["val_accuracy"] * count) % 1 == pytest.approx(0, abs=1e-3)
     assert end["peak_mb"] > 100 and end["workers"] == workers
     assert (end["worker_peak_mb"] > 0) == (workers > 0)
 
@@ -276,8 +275,11 @@ def test_the_book_takes_part_with_the_settings_of_its_chapters():
         assert statistics == (own["mean"], own["std"])
 
 
-def test_every_form_is_measured(cpu):
+def test_every_form_is_measured(cpu, monkeypatch):
+    assert list(hardware.FORMS) == ["plain", "channels last", "bfloat16", "both"]
+    for name in ("bfloat16", "both"):  # slow where a processor has no instructions for it
+        monkeypatch.delitem(hardware.FORMS, name)
     rows = hardware.measure(32, 4, cpu, rounds=1, threads=1)
-    assert [row[3] for row in rows] == ["plain", "channels last", "bfloat16", "both"]
+    assert [row[3] for row in rows] == ["plain", "channels last"]
     assert rows[0][5] == rows[0][7] == "1.0" and all(float(cell) > 0 for cell in rows[-1][4:])
     assert all(len(row) == len(hardware.COLUMNS) for row in rows)

@@ -149,35 +149,6 @@ def test_when_one_is_killed_all_end_and_the_next_run_goes_on(tmp_path, expected,
     assert_same(out, expected)
 
 
-SRUN = """#!/bin/bash
-while [[ $1 == --* ]]; do shift; done
-"$@" & one=$!
-"$@" & two=$!
-wait $one && wait $two
-"""
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-@pytest.mark.skipif(sys.platform == "win32", reason="torchrun is another there")
-def test_the_file_for_slurm_runs_where_two_nodes_are_stood_in_for(tmp_path, expected, pictures):
-    script, out, bin_ = ROOT / "tools/extract/extract.sbatch", tmp_path / "out", tmp_path / "bin"
-    bin_.mkdir()
-    for name, content in {
-        "srun": SRUN,
-        "scontrol": "#!/bin/bash\necho localhost\necho other\n",
-        "torchrun": f'#!/bin/bash\nexec {" ".join(TORCHRUN)} "$@"\n',
-    }.items():
-        (bin_ / name).write_text(content)
-        (bin_ / name).chmod(0o755)
-    variables = {"PATH": f"{bin_}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "localhost,other"}
-    variables |= {"SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_CPUS_PER_TASK": "1"}
-    variables |= {"SLURM_JOB_ID": str(os.getpid())}
-    status, printed = run(["bash", script, pictures, out, *SMALL], **variables)
-    assert status == 0, printed
-    assert "process 1 of 2: 2 shards" in printed
-    assert_same(out, expected)
-
-
 def test_any_number_of_processes_goes_on_with_what_another_began(
     tmp_path, expected, pictures, capsys
 ):
