@@ -97,7 +97,6 @@ def serving(folder: Path, handler=photographs.Listed):
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file, and the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
