@@ -5,8 +5,9 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import ImageOps
+from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 from torch import nn, optim
 from torch.utils.data import DataLoader
@@ -17,14 +18,23 @@ BATCH_SIZE, NUM_EPOCHS, LR, HEAD_LR = 16, 12, 0.008, 0.02  # LR: of the pretrain
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: red, green, blue
 
 
+def open_picture(path: str) -> Image.Image:
+    image = ImageOps.exif_transpose(Image.open(path))  # upright, as the camera noted
+    if image.mode.startswith("I;16"):  # 16 bits become 8
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("RGBA")  # what is transparent becomes white
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
 def make_loader(folder: Path, size: int, seed: int, *, training: bool = False) -> DataLoader:
     varied = [v2.RandomResizedCrop(size, scale=(0.35, 1)), v2.RandomHorizontalFlip()]
     plain = [v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)]
     normalize = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     changes = [*(varied if training else plain), *normalize]
-    transform = v2.Compose([ImageOps.exif_transpose, v2.ToImage(), *changes])  # upright first
+    transform = v2.Compose([v2.ToImage(), *changes])
+    pictures = datasets.ImageFolder(folder, transform, loader=open_picture)
     rng = torch.Generator().manual_seed(seed) if training else None
-    return DataLoader(datasets.ImageFolder(folder, transform), BATCH_SIZE, training, generator=rng)
+    return DataLoader(pictures, BATCH_SIZE, training, generator=rng)
 
 
 def run_epoch(model: nn.Module, loader: DataLoader, optimizer=None) -> float:

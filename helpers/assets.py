@@ -85,10 +85,7 @@ def resolve(name: str, edition: str | None = None) -> Asset:
         raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
     path = EMBEDDED / RENDERED[name].target
     if not path.exists() or sha256_of(path) != DIGESTS[name]:
-        raise ValueError(
-            f"{path} is missing or changed: take it from a fresh copy of the course, or, in a "
-            f"clone, from `git restore` and `git clean`"
-        )
+        raise ValueError(f"{path} is missing or changed: take it from a fresh copy of the course")
     return Asset(name, "rendered", path, RENDERED[name].summary)
 
 

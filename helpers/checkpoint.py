@@ -10,13 +10,11 @@ from helpers.runtime import atomic_write, generators, get_device
 
 
 def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results) -> None:
-    """Write all that training needs to go on.
+    """Write all that training needs to go on; raise pickle.UnpicklingError for other `results`.
 
     parts: what has a state: {"model": model, "optimizer": optimizer, "scheduler": scheduler}.
     loader: the training loader, for where its shuffling stands.
     results: numbers, lists, dictionaries and tensors to keep beside them.
-
-    Raises pickle.UnpicklingError for what `load_checkpoint` could not read back.
     """
     state = {
         "parts": {name: part.state_dict() for name, part in parts.items()},
@@ -33,8 +31,6 @@ def save_checkpoint(path: str | Path, parts: dict, loader: DataLoader, **results
 
 def load_checkpoint(path: str | Path, parts: dict, loader: DataLoader) -> dict:
     """Put the parts and all random numbers back where they were; return the results.
-
-    Rates and the like are then those of the file. Nothing in it is run (`weights_only`).
 
     Raises FileNotFoundError without such a file, ValueError for one of another kind, network or
     optimizer: then the parts may hold some of it, so make them anew.

@@ -1,16 +1,14 @@
-"""From pictures to batches.
+"""From pictures to batches. Each is decoded once and kept as uint8, so there are no workers."""
 
-The book's pictures are few and small, so each is decoded once and kept as uint8; every epoch
-augments and normalizes from there. So batches are the same everywhere, without loader workers.
-"""
-
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from helpers import assets
@@ -76,19 +74,18 @@ def image_folders(
     """Load `root/train/<class>/<picture>`, the same under `root/val`, and under `root/test` if any.
 
     Where there is no `root/train`, load `root/<class>/<picture>` and set aside `val_share` of each
-    class, at least one picture, for validation; pictures that are the same stay together.
+    class, at least one picture, for validation; copies stay together.
 
-    Training pictures are cropped at random, to `smallest_crop` of their area or more, and mirrored
-    half the time (with `augment`); the others lose only their border. All are resized to `size` ×
-    `size` pixels and normalized with `mean` and `std`. `seed` draws those set aside, and fixes the
-    order of the batches.
+    With `augment`, training pictures are cropped at random, to `smallest_crop` of their area or
+    more, and mirrored half the time; the others lose only their border. All become `size` × `size`
+    pixels, normalized with `mean` and `std`. `seed` draws those set aside, and orders the batches.
 
-    Raises ValueError that names the pictures which can't be used. Warns of files that are no
-    pictures, and of pictures that are in two splits or two classes.
+    Raises ValueError that names the pictures which can't be used, MemoryError where so many don't
+    fit. Warns of files that are no pictures, and of pictures that are in two splits or two classes.
     """
     listing = list_splits(Path(root).expanduser())
     warn_of_unused(listing)
-    pictures = open_pictures(listing.paths, short_side=2 * size)
+    pictures = open_pictures(listing.paths, side_that_fits(len(listing.paths), size))
     splits = assign_splits(listing, pictures, val_share, seed)
 
     crop = v2.Compose([v2.Resize(round(size * 256 / 224)), v2.CenterCrop(size)])
@@ -100,8 +97,20 @@ def image_folders(
         images, labels = [pictures[i] for i in chosen], [listing.labels[i] for i in chosen]
         per_picture = varied if augment and split == "train" else crop
         sets[split] = Pictures(images, labels, per_picture, normalize(mean, std))
-    options = {"class_names": listing.class_names, "batch_size": batch_size, "seed": seed}
-    return make_loaders(sets["train"], sets["val"], sets.get("test"), **options, mean=mean, std=std)
+    return make_loaders(sets, listing.class_names, batch_size, seed, mean, std)
+
+
+def side_that_fits(count: int, size: int) -> int:
+    """Return the short side to keep pictures at: twice `size`, or less if memory is short."""
+    free, least = psutil.virtual_memory().available / 2, round(size * 256 / 224)
+    side = int((free / (4 * count)) ** 0.5)  # a picture of 4:3 takes 4 · side² bytes
+    if side < least:
+        holds = f"half of the free memory holds about {free // (4 * least**2):.0f} pictures"
+        raise MemoryError(f"{holds} at size={size}, not {count}: take fewer, or a smaller size")
+    if side < 2 * size:
+        what = f"memory is short: {count} pictures are kept at {side} pixels instead of {2 * size}"
+        warnings.warn(f"{what}, so narrow crops are less sharp", stacklevel=3)
+    return min(side, 2 * size)
 
 
 def cifar10(
@@ -118,10 +127,9 @@ def cifar10(
 ) -> Loaders:
     """Load CIFAR-10's ten classes of 32 × 32 pictures, enlarged to `size` × `size`.
 
-    A tenth of the training pictures of each class is set aside for validation; the test pictures
-    are a split of their own. `augment` shifts by up to 4 pixels and mirrors. `num_train` keeps only
-    that many training pictures, the same number from each class. `seed` draws them, and orders the
-    batches.
+    A tenth of the training pictures of each class is set aside for validation. `augment` shifts by
+    up to 4 pixels and mirrors. `num_train` keeps only that many training pictures, as many from
+    each class. `seed` draws them, and orders the batches.
     """
     asset = assets.cifar10(edition)
     read = read_sheets if asset.edition == "rendered" else read_archive
@@ -135,13 +143,13 @@ def cifar10(
     prepare = v2.Compose([v2.Resize(size), normalize(mean, std)])
     plain = v2.Identity()
     shift = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
-    sets = (
-        Pictures(pictures[train], labels[train].tolist(), shift if augment else plain, prepare),
-        Pictures(pictures[val], labels[val].tolist(), plain, prepare),
-        Pictures(test_pictures, test_labels.tolist(), plain, prepare),
-    )
-    options = {"class_names": assets.CIFAR10_CLASSES, "batch_size": batch_size, "seed": seed}
-    return make_loaders(*sets, **options, mean=mean, std=std)
+    change = shift if augment else plain
+    sets = {
+        "train": Pictures(pictures[train], labels[train].tolist(), change, prepare),
+        "val": Pictures(pictures[val], labels[val].tolist(), plain, prepare),
+        "test": Pictures(test_pictures, test_labels.tolist(), plain, prepare),
+    }
+    return make_loaders(sets, assets.CIFAR10_CLASSES, batch_size, seed, mean, std)
 
 
 def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Transform:
@@ -150,22 +158,15 @@ def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Tr
 
 
 def make_loaders(
-    train: Pictures | TensorDataset,
-    val: Pictures | TensorDataset,
-    test: Pictures | TensorDataset | None,
-    *,
-    class_names: list[str],
-    batch_size: int,
-    seed: int,
-    mean: RGB = MEAN,
-    std: RGB = STD,
+    sets: dict[str, Pictures], names: list[str], batch_size: int, seed: int, mean: RGB, std: RGB
 ) -> Loaders:
-    """Make the loaders of data sets; shuffle only `train`, each epoch anew, from `seed`.
+    """Make the loaders of "train", "val" and maybe "test"; shuffle only the first, from `seed`.
 
     A last training batch of a single picture is left out: in training mode, BatchNorm needs two.
     """
-    order = torch.Generator().manual_seed(seed)
+    train, order = sets["train"], torch.Generator().manual_seed(seed)
     single = len(train) % batch_size == 1
     train_loader = DataLoader(train, batch_size, shuffle=True, generator=order, drop_last=single)
-    test_loader = None if test is None else DataLoader(test, batch_size)
-    return Loaders(train_loader, DataLoader(val, batch_size), test_loader, class_names, mean, std)
+    val_loader = DataLoader(sets["val"], batch_size)
+    test_loader = DataLoader(sets["test"], batch_size) if "test" in sets else None
+    return Loaders(train_loader, val_loader, test_loader, names, mean, std)

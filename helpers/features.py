@@ -27,9 +27,7 @@ def extract_features(
     """Return what the head of `model` would be given for each picture, and the labels.
 
     Features `(num_views · N, num_features)`, float32, and labels `(num_views · N,)`, int64, on the
-    CPU, in the order of the data set, even where the loader shuffles.
-
-    num_views: how often each picture is looked at; with augmentation, each time as another crop.
+    CPU, in the data set's order. With augmentation, each view of a picture is another crop.
     """
     backbone, features, all_labels = backbone_of(model, device), [], []
     batches = progress(views(loader, num_views), "features", num_views * len(loader))
@@ -41,23 +39,17 @@ def extract_features(
 
 @torch.no_grad()
 def cached_features(
-    model: nn.Module,
-    loader: DataLoader,
-    device: torch.device,
-    *,
-    num_views: int = 1,
-    folder: str | Path | None = None,
+    model: nn.Module, loader: DataLoader, device: torch.device, *, num_views: int = 1
 ) -> TensorDataset:
     """Return the same as `extract_features`, from disk if they have been extracted before.
 
     The file is named after the weights and every pixel that the network would be given. Since a
     network is more than its weights, the first batch goes through it again, and the file is used
-    only if it holds the same features, to a relative 1e-4.
-
-    folder: where the files are; by default in the user's cache. It may be deleted at any time.
+    only if it holds the same features, to a relative 1e-4. The files lie in your account's cache,
+    or in the folder that `TRANSFER_LEARNING_CACHE` names, and may be deleted at any time.
     """
     default = platformdirs.user_cache_path("transfer-learning-hands-on")
-    folder = Path(folder or os.environ.get("TRANSFER_LEARNING_CACHE") or default)
+    folder = Path(os.environ.get("TRANSFER_LEARNING_CACHE") or default)
     backbone = backbone_of(model, device)
     key, labels, first = fingerprint(backbone, loader, device, num_views)
     path = folder / f"{key}.npy"

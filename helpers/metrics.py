@@ -48,8 +48,6 @@ class History:
     @property
     def best_epoch(self) -> int:
         """The epoch of the highest validation accuracy, counted from 1; the earliest, if tied."""
-        if not self.val_accuracy:
-            raise ValueError("no epoch was finished, so none was the best: call `fit` again")
         return self.val_accuracy.index(max(self.val_accuracy)) + 1
 
 
@@ -73,9 +71,7 @@ def accuracy_interval(accuracy: float, num_examples: int) -> tuple[float, float]
     (E. B. Wilson, 1927, doi:10.1080/01621459.1927.10502953).
     """
     if num_examples < 1 or not 0 <= accuracy <= 1:
-        raise ValueError(
-            f"an accuracy of {accuracy} on {num_examples} examples is none: give 0 to 1"
-        )
+        raise ValueError(f"accuracy {accuracy} on {num_examples} examples: give a share, 0 to 1")
     z, n = 1.959964, num_examples
     center = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))

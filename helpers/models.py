@@ -1,5 +1,6 @@
 """The network: build it, freeze it, put it in the right mode, choose what to train."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ def build(
     if path is not None:
         load_backbone(model, Path(path))
     if freeze:
-        freeze_parameters(model)
+        model.requires_grad_(False)
     old = head_of(model)
     if not isinstance(old, nn.Linear):
         raise ValueError(f"the head of {name} is a {type(old).__name__}: choose one with a Linear")
@@ -62,6 +63,8 @@ def head_name(model: nn.Module) -> str:
 
 def head_of(model: nn.Module) -> nn.Module:
     """Return the head: the last layer, which makes logits of features."""
+    if isinstance(inner := getattr(model, "module", None), nn.Module):  # DataParallel and the like
+        raise ValueError(f"this is a {type(model).__name__}: give the {type(inner).__name__} in it")
     return model.get_submodule(head_name(model))
 
 
@@ -70,26 +73,21 @@ def load_backbone(model: nn.Module, path: Path) -> None:
     if path.suffix == ".safetensors":
         state = safetensors.torch.load_file(path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            what = f"{path.name} holds more than weights, such as a whole model, and could run code"
+            raise ValueError(f"{what}: save model.state_dict() where it was made") from error
+        for key in {"state_dict", "model", "model_state_dict"} & state.keys():
+            state = state[key]
+    state = {name.removeprefix("module."): value for name, value in state.items()}
     head = head_name(model) + "."
     backbone = {name: value for name, value in state.items() if not name.startswith(head)}
     missing, unexpected = model.load_state_dict(backbone, strict=False)
     missing = [name for name in missing if not name.startswith(head)]
     if missing or unexpected:
-        raise ValueError(
-            f"{path.name} does not fit this network: it lacks {missing[:3]} and brings "
-            f"{unexpected[:3]}; give the weights of the same architecture"
-        )
-
-
-def freeze_parameters(module: nn.Module) -> None:
-    """Take every parameter of `module` out of training."""
-    module.requires_grad_(False)
-
-
-def unfreeze_parameters(module: nn.Module) -> None:
-    """Put every parameter of `module` back into training."""
-    module.requires_grad_(True)
+        what = f"{path.name} is of another network: it lacks {missing[:3]}, brings {unexpected[:3]}"
+        raise ValueError(f"{what}; give the weights of the same architecture")
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -123,9 +121,7 @@ def train_mode(model: nn.Module) -> None:
     `requires_grad=False` stops gradients, not BatchNorm: in training mode it goes on averaging the
     batches into its running mean and variance, and a "frozen" network drifts. So a module that
     has parameters, none of them trainable, stays in evaluation mode, with all that is inside it.
-
-    A normalization without parameters, such as `BatchNorm2d(64, affine=False)`, is treated like
-    the last layer with parameters before it; without one, it is put in training mode.
+    A normalization without parameters is treated like the last layer with parameters before it.
     """
     model.train()
     frozen = False
@@ -162,6 +158,7 @@ def changed(module: nn.Module, before: dict[str, Tensor]) -> list[str]:
 STRATEGIES = ("head", "normalization", "low rank", "last stage", "all")
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 NORMALIZATION = (*BATCHNORM, nn.LayerNorm, nn.GroupNorm)
+LAYERS = (nn.Conv2d, nn.Linear)
 
 
 class LowRank(nn.Module):
@@ -191,36 +188,34 @@ def train_only(model: nn.Module, strategy: str, *, rank: int = 4) -> None:
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy is {strategy!r}: choose one of {', '.join(STRATEGIES)}")
-    freeze_parameters(model)
+    model.requires_grad_(False)
     if strategy == "normalization":
         for module in model.modules():
             if isinstance(module, NORMALIZATION):
-                unfreeze_parameters(module)
+                module.requires_grad_(True)
     elif strategy == "low rank":
-        add_low_rank(model, rank)
+        for m in [m for m in model.modules() if isinstance(m, LAYERS) and m is not head_of(model)]:
+            if min(len(m.weight), m.weight[0].numel()) > rank:
+                addition = LowRank(m.weight, rank).to(m.weight.device)
+                parametrize.register_parametrization(m, "weight", addition)
     elif strategy == "last stage":
-        stages = getattr(model, "feature_info", [{"module": "layer4"}])  # of timm, of ResNet-18
-        unfreeze_from(model, stages[-1]["module"])
+        resnet = [{"module": "layer3"}, {"module": "layer4"}]  # `timm` models list their own
+        before, last = (s["module"] for s in getattr(model, "feature_info", resnet)[-2:])
+        if any(isinstance(m, LAYERS) for m in model.get_submodule(last).modules()):
+            unfreeze_from(model, last)
+        else:  # a mere normalization, as in DenseNets: what follows the stage before
+            unfreeze_from(model, before)
+            model.get_submodule(before).requires_grad_(False)
     elif strategy == "all":
-        unfreeze_parameters(model)
-    unfreeze_parameters(head_of(model))
-
-
-def add_low_rank(model: nn.Module, rank: int) -> None:
-    """Add a trainable `LowRank` to each layer but the head and those too narrow for it."""
-    head = head_of(model)
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m is not head]
-    for module in layers:
-        if min(len(module.weight), module.weight[0].numel()) > rank:
-            addition = LowRank(module.weight, rank).to(module.weight.device)
-            parametrize.register_parametrization(module, "weight", addition)
+        model.requires_grad_(True)
+    head_of(model).requires_grad_(True)
 
 
 def unfreeze_from(model: nn.Module, first: str) -> None:
     """Unfreeze the layer named `first` and all that were added to the model after it."""
     names = [name for name, _ in model.named_modules()]
     for name in names[names.index(first) :]:
-        unfreeze_parameters(model.get_submodule(name))
+        model.get_submodule(name).requires_grad_(True)
 
 
 def fixed_statistics(model: nn.Module) -> None:

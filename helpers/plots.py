@@ -30,7 +30,7 @@ def imshow(
     pixels = restore(image, mean, std)
     ax.imshow(pixels, interpolation="none" if len(pixels) < 128 else "antialiased")
     ax.set_axis_off()
-    ax.set_title(title)
+    ax.set_title(title, parse_math=False)
     return ax
 
 
@@ -92,8 +92,7 @@ def visualize_model(
 ) -> np.ndarray:
     """Show pictures, titled with what the model says, how sure it is, and what is true.
 
-    Takes them in the order of the split's loader; with `wrong_first`, the most confident mistakes
-    come first. Returns the axes, one a picture.
+    With `wrong_first`, the most confident mistakes come first. Returns the axes, one a picture.
     """
     loader, shown = loaders.split(split), []
     with preserve_rng_state(loader), eval_mode(model):
@@ -109,8 +108,8 @@ def visualize_model(
     for ax, (image, label, guess, confidence) in zip(axes, shown, strict=True):
         mark, color = ("✓", RIGHT) if guess == label else ("✗", WRONG)
         said, true = loaders.class_names[guess], loaders.class_names[label]
-        imshow(image, loaders.mean, loaders.std, ax=ax)
-        ax.set_title(f"{mark} {said} {confidence:.0%}\ntrue: {true}", color=color)
+        what = f"{mark} {said} {confidence:.0%}\ntrue: {true}"
+        imshow(image, loaders.mean, loaders.std, title=what, ax=ax).title.set_color(color)
     return fit_titles(axes)
 
 
@@ -147,10 +146,7 @@ def plot_history(
 def plot_confusion(
     predicted: Tensor, labels: Tensor, class_names: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """Draw how many pictures of each true class (rows) were called what (columns).
-
-    predicted, labels: `(N,)`, int64, on the CPU; indices into `class_names`.
-    """
+    """Draw how many of each true class (rows) were called what (columns); labels `(N,)`, int64."""
     ax = plt.gca() if ax is None else ax
     n = len(class_names)
     counts = torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n).numpy()
@@ -162,8 +158,8 @@ def plot_confusion(
         color = "white" if count > 0.7 * counts.max() else "black"
         size = min(10, max(16, cell) * min(0.5, 1.4 / len(str(count))))
         ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=size)
-    ax.set_yticks(range(n), class_names)
-    ax.set_xticks(range(n), class_names)
+    ax.set_yticks(range(n), class_names, parse_math=False)
+    ax.set_xticks(range(n), class_names, parse_math=False)
     if 6 * max(map(len, class_names)) > cell:  # letters are about six points wide
         plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel="predicted class", ylabel="true class")

@@ -2,6 +2,7 @@
 
 import copy
 import time
+import warnings
 from collections.abc import Callable
 from itertools import islice
 from operator import length_hint
@@ -32,11 +33,11 @@ def train_one_epoch(
     """Train `model` on every batch of `loader` once, or on the first `max_batches` of them.
 
     A batch is inputs `(B, …)`, float32, and labels `(B,)`, int64. `criterion` averages over the
-    batch, as `nn.CrossEntropyLoss()` does, with class weights or without. The metrics are those of
-    the training batches: augmented, and each measured just before the weights moved on.
-
-    mode: what puts the model in training mode. By default, frozen parts stay in evaluation mode.
+    batch, as `nn.CrossEntropyLoss()` does. The metrics are those of the training batches, each
+    measured before its update. `mode` puts the model in training mode; by default, frozen parts
+    stay in evaluation mode.
     """
+    check_optimizer(optimizer, model, criterion)
     mode(model)
     total_loss, total_weight, num_correct, num_examples = 0.0, 0.0, 0, 0
     for inputs, labels in islice(loader, max_batches):
@@ -101,12 +102,11 @@ def fit(
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
     epoch, `resume` one to go on from: with the same arguments, to the same result.
 
-    Whatever stops it, the model has its best weights: raises TrainingInterrupted, which holds the
-    history, or FloatingPointError for a loss that is no number.
+    Whatever stops it, the model has its best weights. Ctrl+C, or a notebook's stop button, leaves
+    the history in `sys.last_value.history`. Raises FloatingPointError for a loss that is no number.
     """
-    parts = {"model": model, "optimizer": optimizer}
-    if scheduler is not None:
-        parts["scheduler"] = scheduler
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    parts = {name: part for name, part in parts.items() if part is not None}
     history, best_weights = History(), copy.deepcopy(model.state_dict())
     if resume is not None:
         results = load_checkpoint(resume, parts, train_loader)
@@ -114,7 +114,7 @@ def fit(
         if len(history.lr) > num_epochs:
             raise ValueError(f"{resume} holds {len(history.lr)} epochs, not {num_epochs} or fewer")
     if len(history.lr) < num_epochs:
-        check_schedule(scheduler, num_epochs, num_batches=length_hint(train_loader, 1))
+        check_schedule(scheduler, optimizer, num_epochs, length_hint(train_loader, 1))
 
     try:
         epochs = range(len(history.lr) + 1, num_epochs + 1)
@@ -139,7 +139,8 @@ def fit(
                 print(f"train {train.loss:.4f} {train.accuracy:6.1%}", end="   ")
                 print(f"val {val.loss:.4f} {val.accuracy:6.1%}   {history.seconds[-1]:.1f} s")
     except KeyboardInterrupt as stop:
-        raise TrainingInterrupted(history) from stop
+        vars(stop)["history"] = history
+        raise
     except FloatingPointError as error:
         error.add_note(f"epoch {len(history.lr) + 1}, rate {optimizer.param_groups[0]['lr']:g}")
         raise
@@ -148,22 +149,13 @@ def fit(
     return history
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl+C, or a notebook's stop button, during `fit`: it holds the `history` until then."""
-
-    def __init__(self, history: History):
-        """Keep the history of the finished epochs."""
-        super().__init__(f"stopped after {len(history.lr)} epochs: see sys.last_value.history")
-        self.history = history
-
-
 def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> tuple[Tensor, float]:
     """Return the mean loss of logits `(B, num_classes)` for labels `(B,)`, int64, and its weight.
 
     The weight is B, or the sum of the labels' class weights in `nn.CrossEntropyLoss` and
     `nn.NLLLoss`: so the mean of all batches' losses, each by its weight, is that of the data set.
 
-    Raises ValueError for what gives no such mean, FloatingPointError for a loss that is no number.
+    Raises ValueError for what gives no such mean, FloatingPointError for a loss of nan or inf.
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         given = f"the model gave {tuple(logits.shape)} for labels {tuple(labels.shape)}"
@@ -176,25 +168,46 @@ def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> tuple[Te
         raise ValueError("the criterion ignores a label: leave its examples out of the data set")
     weight, class_weights = len(labels), getattr(criterion, "weight", None)
     if class_weights is not None and isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss):
-        if class_weights.device != labels.device:
-            raise ValueError("the class weights are on another device: use criterion.to(device)")
         weight = class_weights[labels.long()].sum().item()
     loss = criterion(logits, labels)
     if getattr(criterion, "reduction", "mean") != "mean" or loss.ndim:
         raise ValueError("the criterion must average over the batch: give it reduction='mean'")
+    sums = logits.detach().float().exp().sum(dim=1)  # 1, if these are logarithms of probabilities
+    if loss < 0 or (isinstance(criterion, nn.NLLLoss) and (sums - 1).abs().max() > 0.1):
+        raise ValueError("NLLLoss takes log-probabilities: give logits to nn.CrossEntropyLoss()")
     if not torch.isfinite(loss):
         advice = "lower the learning rate, or look for broken inputs and class weights of 0"
         raise FloatingPointError(f"the loss is {loss.item()}: {advice}")
     return loss, weight
 
 
-def check_schedule(scheduler: LRScheduler | None, num_epochs: int, num_batches: int) -> None:
-    """Refuse a schedule that counts batches (`fit` steps it once an epoch) or is at its end."""
+def check_optimizer(optimizer: Optimizer, model: nn.Module, criterion: nn.Module) -> None:
+    """Refuse an optimizer that was made for another model; warn of what it does not train."""
+    held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    own = {parameter: name for name, parameter in model.named_parameters()}
+    if held - own.keys() - set(getattr(criterion, "parameters", list)()):
+        raise ValueError(
+            "the optimizer has parameters of another model: make it anew, for this one"
+        )
+    left = [name for p, name in own.items() if p.requires_grad and p not in held]
+    if left:
+        what = (
+            f"{len(left)} trainable parameters are in no group of the optimizer, such as {left[0]}"
+        )
+        warnings.warn(f"{what}: make it anew, or freeze them", stacklevel=3)
+
+
+def check_schedule(
+    scheduler: LRScheduler | None, optimizer: Optimizer, num_epochs: int, num_batches: int
+) -> None:
+    """Refuse a schedule of another optimizer, or that counts batches, or is at its end."""
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError("the schedule is of another optimizer: make it anew, with this one")
     length = getattr(scheduler, "total_steps", 0) or getattr(scheduler, "T_max", 0)
     counts_batches = num_batches > 1 and length == num_epochs * num_batches
     if counts_batches or isinstance(scheduler, CyclicLR):
         raise ValueError("the schedule counts batches, but `fit` steps it once an epoch")
     if scheduler is not None and 0 < length <= scheduler.last_epoch:
         raise ValueError(
-            f"the schedule ended after {length} steps: make it anew, with its optimizer"
+            f"the schedule ended after {length} steps: make it anew, and its optimizer"
         )

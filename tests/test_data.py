@@ -3,6 +3,8 @@
 import hashlib
 import pickle
 import shutil
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,6 +49,24 @@ def test_batches_have_the_promised_form_and_each_split_its_loader(root):
     assert len(loaders.test.dataset) == 2
     assert torch.equal(loaders.test.dataset[0][0], loaders.test.dataset[0][0])
     assert [loaders.split(name) for name in ("train", "val", "test")] == list(loaders[:3])
+
+
+def test_memory_is_told_before_it_is_gone(root, monkeypatch):
+    """Nine pictures, at most 4 · side² bytes each, of half of what is free."""
+    memory = SimpleNamespace()
+    monkeypatch.setattr(data.psutil, "virtual_memory", lambda: memory)
+    enough = 9 * 4 * 32**2 * 2
+    for free, side in ((enough, 32), (enough / 2, 22), (enough / 3, 18)):
+        memory.available = free
+        with warnings.catch_warnings(record=True) as said:
+            loaders = data.image_folders(root, size=16)
+        assert {min(picture.shape[1:]) for picture in loaders.train.dataset.pictures} == {side}
+        expected = f"9 pictures are kept at {side} pixels instead of 32" if side < 32 else ""
+        assert expected in "".join(str(warning.message) for warning in said)
+        assert bool(said) == bool(expected)
+    memory.available = 6 * 4 * 18**2 * 2
+    with pytest.raises(MemoryError, match="about 6 pictures at size=16, not 9: take fewer, or"):
+        data.image_folders(root, size=16)
 
 
 def test_training_is_shuffled_and_augmented_from_its_seed_and_validation_is_neither(root):

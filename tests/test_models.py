@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
@@ -20,13 +21,11 @@ from helpers.models import (
     count_parameters,
     eval_mode,
     fixed_statistics,
-    freeze_parameters,
     resnet18,
     snapshot,
     train_mode,
     train_only,
     trainable_parameters,
-    unfreeze_parameters,
 )
 from helpers.training import batch_loss, evaluate, fit, train_one_epoch
 
@@ -60,14 +59,14 @@ def test_train_mode_spares_only_what_is_frozen():
         nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout()),
         nn.Sequential(nn.Dropout(), nn.Linear(2, 2)),
     )
-    freeze_parameters(model[0])
+    model[0].requires_grad_(False)
     train_mode(model)
     assert not any(module.training for module in model[0].modules())
     assert all(module.training for module in model[1].modules())
-    unfreeze_parameters(model[0])
+    model[0].requires_grad_(True)
     train_mode(model)
     assert all(module.training for module in model.modules())
-    freeze_parameters(model[0][1])  # a layer alone
+    model[0][1].requires_grad_(False)  # a layer alone
     train_mode(model)
     assert [module.training for module in model[0]] == [True, False, True]
 
@@ -134,11 +133,29 @@ def test_weights_of_another_network_are_refused(tmp_path, suffix):
     more = {"layer5.weight": torch.zeros(1)}
     for state, message in (
         ({key: value for key, value in whole.items() if key != statistics}, rf"\['{statistics}'\]"),
-        (whole | more, r"it lacks \[\] and brings \['layer5.weight'\]"),
+        (whole | more, r"it lacks \[\], brings \['layer5.weight'\]"),
     ):
         torch.save(state, path) if suffix == "pth" else safetensors.torch.save_file(state, path)
-        with pytest.raises(ValueError, match=f"does not fit this network: .*{message}"):
+        with pytest.raises(ValueError, match=f"is of another network: .*{message}"):
             resnet18(2, weights=path)
+
+
+def test_weights_are_found_in_what_people_save_and_a_whole_model_is_refused(tmp_path):
+    """Of a DataParallel, within a dictionary, or both; with a head of other classes."""
+    model, path = resnet18(7, weights=None), tmp_path / "weights.pth"
+    parallel = nn.DataParallel(model)
+    for saved in (
+        parallel.state_dict(), {"state_dict": model.state_dict(), "epoch": 3},
+        {"model_state_dict": parallel.state_dict()}, {"model": model.state_dict()},
+    ):  # fmt: skip
+        torch.save(saved, path)
+        loaded = resnet18(2, weights=path)
+        assert changed(loaded, model.state_dict()) == ["fc.weight", "fc.bias"]
+    torch.save(model, path)
+    with pytest.raises(ValueError, match=r"pth holds more than weights, .*save model.state_dict"):
+        resnet18(2, weights=path)
+    with pytest.raises(ValueError, match="this is a DataParallel: give the ResNet in it"):
+        train_only(parallel, "head")
 
 
 def test_the_seed_decides_the_head():
@@ -279,6 +296,24 @@ def test_a_strategy_trains_what_it_says_and_nothing_else(name, strategy, few):
     assert set(changed(model, before)) == {
         key for key in parameters if strategy in trained(name, key)
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    {
+        "densenet121": "features.transition3.",  # timm ends these three with a layer of no weights
+        "resnet32ts": "stages.3.", "vgg11": "pre_logits.",
+        "convnext_atto": "stages.3.", "mobilenetv4_conv_small": "blocks.4.",
+    }.items(),
+)  # fmt: skip
+def test_the_last_stage_is_one_with_layers(name, first):
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    train_only(model, "last stage")
+    frozen = [parameter.requires_grad for _, parameter in model.named_parameters()].index(True)
+    names = [key for key, _ in model.named_parameters()]
+    assert names[frozen].startswith(first) and not names[frozen - 1].startswith(first)
+    assert all(parameter.requires_grad for parameter in list(model.parameters())[frozen:])
 
 
 @pytest.mark.parametrize("name", ["resnet18", LITE0, "convnext_atto"])

@@ -219,7 +219,14 @@ BAD = {
     "20,000 × 20,000": (
         ".png", png(DEEP[..., :3], 2, (20_000, 20_000)), "more than 178,956,970 pixels.*smaller",
     ),
-    "5000 × 1": (".png", black(1, 5000), "a line of 5000 × 1 pixels"),
+    "black": (".png", black(30, 40), "nearly black: its brightest pixel is 0 of 255"),
+    "12 bits, gray png": (".png", Kind(".png", DEEP[..., 0] >> 4).content, "is 15 of 255, as"),
+    "12 bits, tiff": (".tif", Kind(".tif", DEEP[..., 0] >> 4).content, "is 15 of 255, as where"),
+    "12 bits, rgb png": (".png", png(DEEP[..., :3] >> 4, 2), "is 15 of 255, as where"),
+    "10 bits, gray and alpha": (
+        ".png", png(DEEP[..., :2] >> [6, 0] | [0, 65535], 4), "nearly black: its brightest",
+    ),
+    "numbers of classes": (".png", Kind(".png", GRAY // 16).content, "is 15 of 255"),
 }  # fmt: skip
 
 
@@ -241,7 +248,7 @@ def test_what_is_not_there_or_may_not_be_read_is_refused():
         (folder / "link.jpg").symlink_to(folder / "gone.jpg")
         for path, reason in (
             (folder / "secret.png", r"secret.png: it can't be read \(Permission"),
-            (folder / "link.jpg", "link.jpg: a link to a file that isn't there"),
+            (folder / "link.jpg", r"link.jpg: it can't be read \(No such file"),
             (folder / "gone.jpg", r"gone.jpg: it can't be read \(No such file"),
             (folder, r"it can't be read \(Is a directory"),
         ):

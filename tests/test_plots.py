@@ -156,8 +156,8 @@ def test_looking_changes_no_training(cpu, look):
 
     def epoch(looks):
         torch.manual_seed(4), random.seed(4), np.random.seed(4)
-        options = {"class_names": ["a", "b"], "batch_size": 2, "seed": 4}
-        loaders = data.make_loaders(pictures, pictures, None, **options)
+        sets = {"train": pictures, "val": pictures}
+        loaders = data.make_loaders(sets, ["a", "b"], 2, 4, data.MEAN, data.STD)
         before = every_random_state(loaders.train)
         if looks:
             look(loaders, cpu)
@@ -170,8 +170,8 @@ def test_looking_changes_no_training(cpu, look):
 def test_show_batch_shows_the_batch_that_training_gets_next():
     """Shuffled and augmented, of the second epoch too."""
     pictures = Noisy(torch.rand(7, 3, 8, 8), torch.arange(7) % 2)
-    options = {"class_names": ["a", "b"], "batch_size": 4, "seed": 0}
-    loaders = data.make_loaders(pictures, pictures, None, **options)
+    sets = {"train": pictures, "val": pictures}
+    loaders = data.make_loaders(sets, ["a", "b"], 4, 0, data.MEAN, data.STD)
     for _ in range(2):
         axes = plots.show_batch(loaders)
         inputs, labels = next(iter(loaders.train))

@@ -14,7 +14,7 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.metrics import predict
-from helpers.training import TrainingInterrupted, evaluate, fit, train_one_epoch
+from helpers.training import evaluate, fit, train_one_epoch
 
 WEIGHTS = [1.0, 5.0, 20.0]
 
@@ -249,8 +249,12 @@ LOSSES = {
     "sum": (nn.CrossEntropyLoss(reduction="sum"), "give it reduction='mean'"),
     "function": (lambda x, y: nn.functional.cross_entropy(x, y, reduction="none"), "must average"),
     "ignored": (nn.CrossEntropyLoss(ignore_index=2), "ignores a label: leave its examples out"),
-    "elsewhere": (nn.CrossEntropyLoss(torch.ones(3, device="meta")), r"criterion.to\(device\)"),
-}
+    "of logits": (nn.NLLLoss(), "NLLLoss takes log-probabilities: give logits to nn.CrossEnt"),
+    "of logits, weighted": (nn.NLLLoss(torch.tensor(WEIGHTS)), "takes log-probabilities"),
+    "of logits, a function": (
+        lambda x, y: nn.functional.nll_loss(x + 9, y), "takes log-probabilities"
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("criterion", "message"), LOSSES.values(), ids=LOSSES)
@@ -263,6 +267,33 @@ def test_a_criterion_that_gives_no_mean_is_refused_before_a_step(
     assert torch.equal(model[0].weight, before)
     with pytest.raises(ValueError, match=message):
         evaluate(model, loader, criterion, cpu)
+
+
+def test_an_optimizer_of_another_model_is_refused_and_what_it_leaves_out_is_named(
+    model, loader, criterion, cpu, recwarn
+):
+    """As when a cell is run again, and only one of the two is made anew."""
+    other = copy.deepcopy(model)
+    both = torch.optim.Adam([*model.parameters(), *other.parameters()])
+    for stale in (sgd(other), both, torch.optim.SGD(other[0].parameters(), lr=0.0)):
+        before = copy.deepcopy(model.state_dict())
+        with pytest.raises(ValueError, match="optimizer has parameters of another model: make it"):
+            fit(model, loader, loader, criterion, stale, cpu, num_epochs=1)
+        with pytest.raises(ValueError, match="of another model"):
+            train_one_epoch(model, loader, criterion, stale, cpu)
+        assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    optimizer, stale = sgd(model), lr_scheduler.StepLR(sgd(model), 2)
+    with pytest.raises(ValueError, match="the schedule is of another optimizer: make it anew"):
+        fit(model, loader, loader, criterion, optimizer, cpu, num_epochs=1, scheduler=stale)
+    model[:3].requires_grad_(False)
+    learned = nn.CrossEntropyLoss()
+    learned.temperature = nn.Parameter(torch.ones(1))  # trained with the model, in no part of it
+    for fitting in (sgd(model), sgd(model[3]), sgd(nn.ModuleList([model, learned]), lr=0.0)):
+        train_one_epoch(model, loader, learned, fitting, cpu)
+    assert [warning.message for warning in recwarn] == []
+    model.requires_grad_(True)  # "and now all of it", with the optimizer of before
+    with pytest.warns(UserWarning, match=r"4 trainable parameters .* such as 0.weight: make it"):
+        fit(model, loader, loader, criterion, sgd(model[3]), cpu, num_epochs=1)
 
 
 LABELS = {
@@ -341,11 +372,10 @@ def test_whatever_stops_it_the_model_has_its_best_weights(number, loss, loader):
     whole = run(models[0], loader, num_epochs=2)
     spoil = interrupt if loss is None else lambda out: out - torch.tensor([0, loss, loss])
     in_forward_pass(models[1], number, spoil)
-    with pytest.raises((TrainingInterrupted, FloatingPointError)) as caught:
+    with pytest.raises((KeyboardInterrupt, FloatingPointError)) as caught:
         run(models[1], loader, num_epochs=5)
     if loss is None:
         assert caught.value.history.train_loss == whole.train_loss
-        assert caught.match("stopped after 2 epochs")
     else:
         assert caught.match(f"the loss is {loss}: lower the learning rate")
         assert caught.value.__notes__ == ["epoch 3, rate 0.1"]
@@ -359,7 +389,7 @@ def test_in_a_notebook_the_history_of_an_interrupted_training_is_at_hand(loader)
     in_forward_pass(model, 13, interrupt)
     shell.user_ns |= {"model": model, "loader": loader, "run": run}
     result = shell.run_cell("for seed in range(3):\n    history = run(model, loader)")
-    assert isinstance(result.error_in_exec, TrainingInterrupted)  # not swallowed by the loop
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)  # not swallowed by the loop
     result = shell.run_cell("import sys\nhistory = sys.last_value.history\nlen(history.lr)")
     assert result.result == 2 and shell.user_ns["history"].best_epoch in (1, 2)
     del sys.last_value

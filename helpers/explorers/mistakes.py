@@ -33,16 +33,16 @@ def mistakes(
     def show(text: str) -> str:
         answered, num_wrong = found[text]
         said = f"It answers {answered} of {total} pictures, {num_wrong} of them wrongly."
+        said += f" The surest {MOST_SHOWN} of these:" if num_wrong > MOST_SHOWN else ""
         order = (sure * (wrong & (sure >= THRESHOLDS[text]))).argsort(descending=True)
         worst = [mistake(i) for i in order[: min(num_wrong, MOST_SHOWN)].tolist()]
-        none = "<p>No mistake is among these answers.</p>"
-        return f"{headline(said)}{draw(text, said)}{gallery(worst) if worst else none}"
+        shown = gallery(worst) if worst else "<p>No mistake is among these answers.</p>"
+        return f"{headline(said)}{draw(text, said)}{shown}"
 
     def mistake(i: int) -> str:
         said, true = names[predicted[i]], names[labels[i]]
-        return picture(
-            to_image(pictures[i][0], loaders), f"says {said}, {percent(sure[i].item())}; is {true}"
-        )
+        text = f"says {said}, {percent(sure[i].item())}; is {true}"
+        return picture(to_image(pictures[i][0], loaders), text)
 
     def draw(text: str, alt: str) -> str:
         figure, ax = plt.subplots(figsize=(4.6, 2.2), layout="constrained")
@@ -52,7 +52,7 @@ def mistakes(
             ax.plot(*shares[text], "o", color=WRONG, markersize=9)
         ax.set(xlabel="share of the pictures that it answers", ylabel="right, of those")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis.set_major_formatter(PercentFormatter(1))
         return chart(figure, alt)
 
     num_wrong, (answered, remain) = int(wrong.sum()), found["90 %"]

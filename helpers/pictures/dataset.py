@@ -16,9 +16,8 @@ from torchvision.datasets import CIFAR10
 class Pictures(Dataset):
     """Pictures `(3, H, W)`, uint8, in memory, and their labels; transformed when asked for.
 
-    per_picture: what is done to each picture on its own, such as a random crop, and leaves all of
-    one size. per_batch: what is then done to all of a batch alike, such as normalization: at once,
-    which is faster.
+    per_picture: what is done to each on its own, such as a random crop, and leaves all of one size.
+    per_batch: what is then done to a batch at once, which is faster, such as normalization.
     """
 
     pictures: Sequence[Tensor] | Tensor

@@ -10,15 +10,18 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from helpers.runtime import progress
+
 # What is opened. Others that Pillow knows are no photographs, and some run other programs.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_RATIO = 100  # of the long side to the short one: a line would be enlarged without measure
+DARKEST = 32  # of the brightest pixels allowed, of 255: 12 bits in a file for 16 give 15 at most
 
 
 def open_pictures(paths: Sequence[Path], short_side: int) -> list[Tensor]:
     """Decode pictures as `open_picture` does; raise one ValueError that names all it can't."""
     pictures, problems = [], []
-    for path in paths:
+    for path in progress(paths, "pictures"):
         try:
             pictures.append(open_picture(path, short_side))
         except ValueError as error:
@@ -46,6 +49,9 @@ def open_picture(path: str | Path, short_side: int) -> Tensor:
             with suppress(SyntaxError):  # the camera's notes are no reason to refuse a picture
                 image = ImageOps.exif_transpose(image)
             image = to_rgb(image)
+            if (brightest := np.max(image)) < DARKEST:
+                what = f"nearly black: its brightest pixel is {brightest} of 255"
+                raise ValueError(f"{what}, as where a file for 16 bits holds 12; brighten it")
     except Exception as error:  # of any kind: Pillow's decoders raise what damaged bytes lead to
         raise ValueError(f"{path}: {why_not(Path(path), error)}") from error
     scale = short_side / min(image.size)
@@ -69,8 +75,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def why_not(path: Path, error: Exception) -> str:
     """Say why a file could not be opened as a picture."""
-    if path.is_symlink() and not path.exists():
-        return "a link to a file that isn't there"
     if isinstance(error, OSError) and error.strerror:
         return f"it can't be read ({error.strerror})"
     if isinstance(error, Image.DecompressionBombError) and Image.MAX_IMAGE_PIXELS:

@@ -1,8 +1,11 @@
 """What lies in a folder of pictures: the splits, the classes, and what is wrong with them."""
 
+import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -12,8 +15,15 @@ from helpers.pictures.decode import warn_of
 READ = (*IMG_EXTENSIONS, ".jfif", ".avif")
 SUFFIXES = (*READ, ".heic", ".heif", ".hif")  # HEIC is refused, not left out unseen
 SPLITS = ("train", "val", "test")
-MISNAMED = {"train", "training", "val", "validation"}  # in small letters
-SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # Windows, macOS, Synology
+NO_CLASS = re.compile(  # by its name: a split, or what belongs to the pictures
+    r"(\w+[ _-])?(train|training|val|valid|validation|test|testing|pred)([ _-]?(set|data|images))?"
+    r"|images|annotations|labels|masks",
+    re.IGNORECASE,
+)
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"} | {
+    "__macosx", "@eadir", "lost+found"  # of Windows; of macOS, Synology and Linux
+}  # fmt: skip
+nfc = partial(normalize, "NFC")
 PLACEHOLDER = "imagenotfound.gif"  # what Flickr gave in place of a photograph that was gone
 
 
@@ -32,25 +42,16 @@ def list_splits(root: Path) -> Listing:
     """List `root/train`, `root/val` and `root/test`, if any; else the classes in `root` itself."""
     found = folders_in(root)
     if "train" not in found:
-        if misnamed := [name for name in found if name.lower() in MISNAMED]:
-            raise ValueError(
-                f"{root} has no folder train, but {misnamed}, which by its name is no class: "
-                f"call the splits train and val, and the third, if any, test"
-            )
         return list_pictures(root)
     if "val" not in found:
-        raise FileNotFoundError(
-            f"{root} has a folder train and no folder val, but {found}: add it, or load "
-            f"{root / 'train'}, of which a share is set aside then"
-        )
+        what = f"{root} has a folder train and no folder val, but {found}: add it"
+        raise FileNotFoundError(f"{what}, or load {root / 'train'}: a share is set aside then")
     listings = {name: list_pictures(root / name) for name in SPLITS if name in found}
     whole = Listing(root, [], [], [], listings["train"].class_names, [])
     for name, listing in listings.items():
         if differing := sorted(set(whole.class_names) ^ set(listing.class_names)):
-            raise ValueError(
-                f"{listing.root} has the classes {listing.class_names}: give every split the same "
-                f"class folders; {differing} are in one of them only"
-            )
+            what = f"{listing.root} has the classes {listing.class_names}"
+            raise ValueError(f"{what}: {differing} are in one split only; give all the same")
         whole.paths.extend(listing.paths)
         whole.labels.extend(listing.labels)
         whole.splits.extend([name] * len(listing.paths))
@@ -60,12 +61,16 @@ def list_splits(root: Path) -> Listing:
 
 def list_pictures(folder: Path) -> Listing:
     """List `folder/<class>/<picture>`, also in folders inside a class, in alphabetical order."""
-    classes = folders_in(folder)
+    folders = sorted(folders_in(folder), key=nfc)
+    # "é" may be one character or two, which makes no second class of it
+    classes = sorted({*map(nfc, folders)})
     if len(classes) < 2:
         what = f"{folder} has too few class folders to tell apart, {classes}"
         raise ValueError(f"{what}: give a folder that holds a folder for each class")
+    check_classes(folder, folders)
     listing = Listing(folder, [], [], [], classes, [])
-    for label, name in enumerate(classes):
+    for name in folders:
+        label = classes.index(nfc(name))
         for path in walk(folder / name):
             if path.suffix.lower() in SUFFIXES:
                 listing.paths.append(path)
@@ -73,12 +78,22 @@ def list_pictures(folder: Path) -> Listing:
             elif path.name.lower() != PLACEHOLDER:
                 listing.unused.append(path)
     if empty := [name for label, name in enumerate(classes) if label not in listing.labels]:
-        raise ValueError(
-            f"{folder} has no picture in the classes {empty}: remove what is no class, or fill it "
-            f"with pictures ({' '.join(READ)})"
-        )
+        what = f"{folder} has no picture ({' '.join(READ)}) in the classes {empty}"
+        raise ValueError(f"{what}: remove what is no class, or fill it")
     listing.unused.extend(path for path in visible(folder) if not path.is_dir())
     return listing
+
+
+def check_classes(folder: Path, names: list[str]) -> None:
+    """Refuse folders that are all no classes by their names; warn of what may be none."""
+    doubtful = [name for name in names if NO_CLASS.fullmatch(name)]
+    if doubtful == names:
+        what = f"{folder} holds {names}, which by their names are no classes"
+        raise ValueError(f"{what}: give the folder of the classes, or name splits train and val")
+    warn_of(doubtful, f"by its name no class, but taken for one in {folder}")
+    inside = [[path.name for path in visible(folder / name) if path.is_dir()] for name in names]
+    if all(found == inside[0] for found in inside):
+        warn_of(inside[0], f"a folder in each class of {folder}: masks, or the classes themselves?")
 
 
 def folders_in(folder: Path) -> list[str]:

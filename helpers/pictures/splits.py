@@ -57,10 +57,9 @@ def warn_of_copies(listing: Listing, copies: list[list[int]], places: Sequence, 
 def split_per_class(
     listing: Listing, copies: list[list[int]], share: float, seed: int
 ) -> list[str]:
-    """Draw a `share` of each class for "val"; the others are for "train". At least one of each.
+    """Draw a `share` of each class for "val", at least one; the others are for "train".
 
-    Copies stay together, so that a class may give some less; those in several classes are for
-    training.
+    Copies stay together, and count as one picture; those in several classes are for training.
     """
     if not 0 < share < 1:
         raise ValueError(f"val_share is {share}: give a share between 0 and 1, such as 0.2")
@@ -73,12 +72,10 @@ def split_per_class(
         if len(groups) < 2 or not own:
             too_few.append(name)
             continue
-        size, drawn = labels.count(label), []
-        for j in torch.randperm(len(own), generator=generator).tolist():
-            if len(drawn) + len(own[j]) <= min(max(1, round(share * size)), size - 1):
-                drawn += own[j]
-        for i in drawn or min(own, key=len):
-            splits[i] = "val"
+        count = min(max(1, round(share * len(groups))), len(groups) - 1)
+        for j in torch.randperm(len(own), generator=generator)[:count].tolist():
+            for i in own[j]:
+                splits[i] = "val"
     if too_few:
         what = f"too few pictures to set some aside for validation in the classes {too_few}"
         raise ValueError(f"{what}: each takes two that differ, and are in no other class")
