@@ -52,21 +52,21 @@ def test_batches_have_the_promised_form_and_each_split_its_loader(root):
 
 
 def test_memory_is_told_before_it_is_gone(root, monkeypatch):
-    """Nine pictures, at most 4 · side² bytes each, of half of what is free."""
+    """Nine pictures, 4 · side² bytes each, into half of what is free."""
     memory = SimpleNamespace()
     monkeypatch.setattr(data.psutil, "virtual_memory", lambda: memory)
-    enough = 9 * 4 * 32**2 * 2
-    for free, side in ((enough, 32), (enough / 2, 22), (enough / 3, 18)):
+    enough = 9 * 4 * 24**2 * 2
+    for free, side in ((enough, 24), (enough / 2, 16), (enough / 2.5, 15)):
         memory.available = free
         with warnings.catch_warnings(record=True) as said:
-            loaders = data.image_folders(root, size=16)
+            loaders = data.image_folders(root, size=12)
         assert {min(picture.shape[1:]) for picture in loaders.train.dataset.pictures} == {side}
-        expected = f"9 pictures are kept at {side} pixels instead of 32" if side < 32 else ""
+        expected = f"9 pictures are kept at {side} pixels instead of 24" if side < 24 else ""
         assert expected in "".join(str(warning.message) for warning in said)
         assert bool(said) == bool(expected)
-    memory.available = 6 * 4 * 18**2 * 2
-    with pytest.raises(MemoryError, match="about 6 pictures at size=16, not 9: take fewer, or"):
-        data.image_folders(root, size=16)
+    memory.available = 6 * 4 * 14**2 * 2
+    with pytest.raises(MemoryError, match="about 6 pictures at size=12, not 9: take fewer, or"):
+        data.image_folders(root, size=12)
 
 
 def test_training_is_shuffled_and_augmented_from_its_seed_and_validation_is_neither(root):

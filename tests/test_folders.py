@@ -134,11 +134,11 @@ WRONG = {
     "a class of no pictures": (["val/c/1.gif"], ValueError, r"no picture .*\['c'\]: remove"),
     "classes that differ": (
         ["-val/bees", "val/wasps/1.png"], ValueError,
-        r"val has the classes.*; \['bees', 'wasps'\] are in one split only",
+        r"val has the classes.*: \['bees', 'wasps'\] are in one split only",
     ),
     "a class only in test": (
         ["test/ants/1.png", "test/bees/1.png", "test/c/1.png"], ValueError,
-        r"test has the classes .*; \['c'\] are in one",
+        r"test has the classes .*: \['c'\] are in one",
     ),
     "broken in two splits": (
         ["train/ants/x.HEIC", "val/bees/y.jpg"], ValueError,

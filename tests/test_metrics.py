@@ -45,7 +45,7 @@ def test_the_interval_is_wilsons(n, share):
 
 @pytest.mark.parametrize(("accuracy", "num_examples"), [(0.5, 0), (50, 100), (-0.1, 3)])
 def test_an_interval_of_nothing_or_of_no_share_is_refused(accuracy, num_examples):
-    with pytest.raises(ValueError, match="give 0 to 1"):
+    with pytest.raises(ValueError, match="give a share, 0 to 1"):
         accuracy_interval(accuracy, num_examples)
 
 
@@ -110,8 +110,3 @@ def test_predictions_and_metrics_of_any_batches_are_those_of_the_whole(
     odds /= odds.sum(1, keepdims=True)
     assert accuracy == pytest.approx(accuracy_score(labels, expected.argmax(1)))
     assert loss == pytest.approx(log_loss(labels, odds, labels=range(num_classes)), abs=1e-5)
-
-
-def test_without_an_epoch_there_is_no_best_one():
-    with pytest.raises(ValueError, match="no epoch was finished"):
-        _ = History().best_epoch

@@ -201,6 +201,7 @@ def heic(brand):
     return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand + bytes(400)
 
 
+DARK = "nearly black: its brightest pixel is 15 of 255, as where a file for 16 bits holds 12"
 BAD = {
     "empty": (".jpg", b"", "an empty file"),
     "text": (".jpg", b"not a picture, at all", "no picture, it begins with b'not a picture, a'"),
@@ -220,13 +221,13 @@ BAD = {
         ".png", png(DEEP[..., :3], 2, (20_000, 20_000)), "more than 178,956,970 pixels.*smaller",
     ),
     "black": (".png", black(30, 40), "nearly black: its brightest pixel is 0 of 255"),
-    "12 bits, gray png": (".png", Kind(".png", DEEP[..., 0] >> 4).content, "is 15 of 255, as"),
-    "12 bits, tiff": (".tif", Kind(".tif", DEEP[..., 0] >> 4).content, "is 15 of 255, as where"),
-    "12 bits, rgb png": (".png", png(DEEP[..., :3] >> 4, 2), "is 15 of 255, as where"),
+    "12 bits, gray png": (".png", Kind(".png", DEEP[..., 0] >> 4).content, DARK),
+    "12 bits, tiff": (".tif", Kind(".tif", DEEP[..., 0] >> 4).content, DARK),
+    "12 bits, rgb png": (".png", png(DEEP[..., :3] >> 4, 2), DARK),
     "10 bits, gray and alpha": (
         ".png", png(DEEP[..., :2] >> [6, 0] | [0, 65535], 4), "nearly black: its brightest",
     ),
-    "numbers of classes": (".png", Kind(".png", GRAY // 16).content, "is 15 of 255"),
+    "numbers of classes": (".png", Kind(".png", GRAY // 16).content, DARK),
 }  # fmt: skip
 
 

@@ -313,13 +313,12 @@ def test_labels_that_fit_no_output_are_named(labels, message, criterion, cpu):
 def test_a_loader_without_a_batch_is_an_error_that_says_so(model, examples, criterion, cpu):
     empty = DataLoader(examples, batch_size=64, drop_last=True)
     optimizer = sgd(model)
-    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, 2)
     for call in (
         lambda: train_one_epoch(model, empty, criterion, optimizer, cpu),
         lambda: evaluate(model, empty, criterion, cpu),
         lambda: predict(model, empty, cpu),
         lambda: fit(model, empty, empty, criterion, optimizer, cpu, num_epochs=2),
-        lambda: run(model, empty, lambda _: scheduler),
+        lambda: run(model, empty, lambda o: lr_scheduler.CosineAnnealingLR(o, 4)),
     ):
         with pytest.raises(ValueError, match="the loader gave no batch"):
             call()
