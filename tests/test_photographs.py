@@ -310,9 +310,8 @@ def test_status_and_verify_tell_whole_from_changed_from_missing(stick, folder, m
         bring(name, str(stick))
     assert run(monkeypatch, "status") == 0
     said = capsys.readouterr().out
-    assert (
-        said.count("whole") == 3 + len(assets.RENDERED) and "cifar10    photos    CIFAR-10" in said
-    )
+    assert said.count("whole") == 3 + len(assets.RENDERED)
+    assert "cifar10    photos    CIFAR-10" in said
     (folder / "resnet18-f37072fd.pth").write_text("changed")
     assert run(monkeypatch, "verify") == 1
     assert "backbone   photos    changed" in capsys.readouterr().out

@@ -7,14 +7,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import stand_ins
+from stand_ins import serving, write
 
 from helpers.assets import sha256_of
 from tools.course import archives, stick, wheels
@@ -61,11 +60,6 @@ COURSE = {
     "tools/__init__.py": "",
     "tools/photographs.py": "import sys; print(sys.argv[1:])",
 }  # fmt: skip
-
-
-def write(path, text=""):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf8")
 
 
 def files_in(folder):
@@ -219,17 +213,11 @@ def test_the_installer_knows_what_it_must():
 def test_what_is_served_is_fetched_and_verified(small, tmp_path, monkeypatch):
     monkeypatch.setattr(install, "find_wheels", lambda sums: f"wheels/{HERE}-{PYTHON}")
     there, sums = tmp_path / "there", install.read_sums(small)
-    write(small / "secret.txt", "not on the list")
-    with stand_ins.serving(small) as address:
-        for path in ("secret.txt", "../secret.txt", "wheels/"):
-            with pytest.raises(urllib.error.HTTPError):
-                urllib.request.urlopen(f"{address}/{path}")
+    with serving(small) as address:
         page = urllib.request.urlopen(address).read().decode()
         assert "python3 install.py --from" in page and 'href="site/index.html"' in page
         install.verify(there, sums, address)
         assert files_in(there).keys() == set(install.needed(sums))  # and nothing else
-        for name in install.needed(sums):
-            assert (there / name).read_bytes() == (small / name).read_bytes()
         for path in (there / install.COURSE, next(small.rglob("*.whl"))):
             path.write_bytes(b"half of it")
         install.verify(there, sums, address)  # the first was fetched again, the second is not asked
@@ -265,9 +253,7 @@ def test_uv_says_which_packages_and_the_lock_which_hashes(monkeypatch):
         name for name in found if name.startswith(("nvidia-", "cuda-", "triton"))
     }
     assert {without_cuda[name] for name in wheels.PYTORCH} <= set(pins)
-    assert {"setuptools", "pip"} & found.keys() == {
-        "setuptools"
-    }  # `pip install -e .` builds with it
+    assert "setuptools" in found and "pip" not in found  # `pip install -e .` builds with it
     monkeypatch.setattr(wheels.shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match="needs uv"):
         wheels.locked("windows", "3.12")
