@@ -82,16 +82,12 @@ def test_tables_and_figure_come_from_the_records_alone(records, tmp_path):
     assert float(re.search(r'<svg[^>]* width="([\d.]+)pt"', figure)[1]) < 390  # fits a phone
 
 
-@pytest.fixture
-def arguments(tmp_path):
-    return Namespace(
+def test_seeds_take_turns_and_what_is_recorded_is_not_run_again(tmp_path, monkeypatch, capsys):
+    calls = []
+    arguments = Namespace(
         seeds=2, slow_seeds=1, work=None, method=None, threads=2, smoke=False, timed=True,
         data=Path("data"), cifar10=tmp_path, raw=tmp_path / "raw.jsonl",
     )  # fmt: skip
-
-
-def test_seeds_take_turns_and_what_is_recorded_is_not_run_again(arguments, monkeypatch, capsys):
-    calls = []
 
     def json_lines(python, module, options, threads):
         calls.append((module, options[options.index("--backbone") + 1]))
@@ -145,12 +141,6 @@ def tiny_pictures(tmp_path_factory):
     return root
 
 
-def lines_of(module, task, pictures, *options, backbone="resnet18"):
-    """Run a method for an epoch in a process of its own."""
-    arguments = ["--data", str(pictures), "--task", task, "--backbone", backbone, "--epochs", "1"]
-    return run.json_lines(Path(sys.executable), module, [*arguments, *options], threads=1)
-
-
 @pytest.mark.parametrize(
     ("module", "task", "backbone", "workers"),
     [
@@ -159,7 +149,8 @@ def lines_of(module, task, pictures, *options, backbone="resnet18"):
     ],
 )
 def test_a_method_prints_the_lines_of_the_protocol(module, task, backbone, workers, tiny_pictures):
-    line, end = lines_of(module, task, tiny_pictures, backbone=backbone)
+    options = ["--data", tiny_pictures, "--task", task, "--backbone", backbone, "--epochs", 1]
+    line, end = run.json_lines(Path(sys.executable), module, [*map(str, options)], threads=1)
     assert line["epoch"] == 1 and line["seconds"] > 0
     count = 20 if task == "cifar10" else 5
     assert (line["val_accuracy"] * count) % 1 == pytest.approx(0, abs=1e-3)

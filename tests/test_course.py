@@ -25,23 +25,14 @@ SITE = Address("https://github.com/owner/name", "main", "https://owner.github.io
 NOWHERE = Address()
 
 
-def test_the_chapters_are_all_the_notebooks():
-    assert chapters() == sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
 # ---- addresses -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def read(tmp_path):
+def test_the_address_is_read_from_the_settings_or_from_a_workflow(tmp_path):
     def read(text, **environment):
         (tmp_path / "_config.yml").write_text(text)
         return address.read(tmp_path / "_config.yml", environment)
 
-    return read
-
-
-def test_the_address_is_read_from_the_settings_or_from_a_workflow(read):
     empty = 'repository: {url: "", branch: main}\nhtml: {baseurl: ""}\n'
     assert read(empty) == read("") == NOWHERE
     assert read(empty, GITHUB_REPOSITORY="owner/name") == SITE

@@ -191,10 +191,6 @@ def test_a_workflow_may_read_only_and_ends_and_makes_what_can_be_made(path):
     assert set(re.findall(r"^\s*make ([\w-]+)", commands, re.MULTILINE)) <= set(targets)
 
 
-def code_cell(count, source, *outputs):
-    return v4.new_code_cell(source, id=f"cell-{count}", execution_count=count, outputs=[*outputs])
-
-
 def stream(text, name="stdout"):
     return [v4.new_output("stream", name=name, text=text)]
 
@@ -220,13 +216,14 @@ FAULTS = [  # what is put where, and what is said of it
 
 
 def test_stored_notebooks_are_fit_to_be_shown_and_each_fault_is_found(tmp_path, capsys):
+    link = stream("see https://site.org/home/\n")
     figure = shown({"image/png": "iVBOR", "text/plain": "<Figure size 10x10 with 1 Axes>"})
     kernel = {"name": "python3", "display_name": "P"}
     good = v4.new_notebook(
         metadata={"kernelspec": kernel, "language_info": {"name": "python"}},
         cells=[v4.new_markdown_cell("Prose"),
-               code_cell(1, "print(text)", *stream("see https://site.org/home/\n")),
-               code_cell(2, "plot(history)", *figure)],
+               v4.new_code_cell("print(text)", execution_count=1, outputs=link),
+               v4.new_code_cell("plot(history)", execution_count=2, outputs=figure)],
     )  # fmt: skip
     path = tmp_path / "notebook.ipynb"
     path.write_text(json.dumps(good), "utf8")

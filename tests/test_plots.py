@@ -75,11 +75,8 @@ def test_the_most_confident_mistakes_come_first(cpu):
     wrong = np.flatnonzero(said != labels)
     order = [*wrong[np.argsort(-sure[wrong])], *np.flatnonzero(said == labels)]
     assert order[:5] == [3, 6, 4, 2, 0]
-    for num_images, expected, wrong_first in (
-        (9, order, True),
-        (3, order[:3], True),
-        (3, [0, 1, 2], False),
-    ):
+    cases = (9, order, True), (3, order[:3], True), (3, [0, 1, 2], False)
+    for num_images, expected, wrong_first in cases:
         model = Reader().train()
         options = {"num_images": num_images, "wrong_first": wrong_first}
         axes = plots.visualize_model(model, loaders, cpu, **options)
@@ -289,14 +286,10 @@ CONFUSED = {
 
 def contrast(color, ground):
     """The ratio that the Web Content Accessibility Guidelines define: 1 to 21, and 4.5 is good."""
-
-    def luminance(name):
-        rgb = np.array(to_rgb(name))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return linear @ (0.2126, 0.7152, 0.0722) + 0.05
-
-    one, other = luminance(color), luminance(ground)
-    return max(one, other) / min(one, other)
+    rgb = np.array([to_rgb(color), to_rgb(ground)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    darker, lighter = sorted(linear @ (0.2126, 0.7152, 0.0722) + 0.05)
+    return lighter / darker
 
 
 @pytest.mark.parametrize("class_names", CONFUSED.values(), ids=CONFUSED)
