@@ -101,6 +101,20 @@ def test_a_resumed_training_is_the_uninterrupted_one(run, tmp_path):
     assert same(in_file(whole_path), in_file(path))
 
 
+def test_the_best_weights_of_before_the_break_are_those_of_the_end(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    train(*prepare(), num_epochs=3, checkpoint=path)
+    state = torch.load(path, weights_only=True)
+    state["results"]["history"]["val_accuracy"][0] = 2.0  # no later epoch comes up to the first
+    for weights in state["results"]["best_weights"].values():
+        weights.fill_(7)
+    torch.save(state, path)
+    parts = prepare(seed=1)
+    history = train(*parts, num_epochs=6, resume=path)
+    assert history.best_epoch == 1 and len(history.lr) == 6
+    assert all((weights == 7).all() for weights in parts[0].state_dict().values())
+
+
 def test_random_numbers_of_an_accelerator_are_saved_too(tmp_path, monkeypatch):
     """A stand-in for one: none is needed."""
     parts, loader = {"model": nn.Linear(2, 2)}, DataLoader(range(3))

@@ -145,10 +145,8 @@ def test_a_prediction_hides_its_output_and_text_tells_what_a_figure_shows():
 
 def test_the_first_cell_says_what_to_do_where_helpers_is_missing(tmp_path):
     """In a Python that has no helpers, with no address and with one that can't be reached."""
-    for package, said in (
-        (None, "Open this notebook in the folder"),
-        ("./none.zip", "a connection"),
-    ):
+    cases = (None, "Open this notebook in the folder"), ("./none.zip", "a connection")
+    for package, said in cases:
         program = tmp_path / "cell.py"
         program.write_text(plain.SETUP.format(package=package))
         options = {"cwd": tmp_path, "capture_output": True, "text": True}

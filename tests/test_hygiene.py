@@ -12,11 +12,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import tqdm.notebook
 import yaml
 from nbformat import v4
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from helpers import runtime
 from tools.measure import check_notebooks
 
 ROOT = Path(__file__).parent.parent
@@ -165,6 +167,16 @@ def test_notebooks_are_checked_without_bars_and_with_a_limit_for_endless_loops_o
     settings = SETTINGS["tool"]["pytest"]["ini_options"]
     assert int(re.search(r"--nbval-cell-timeout=(\d+)", settings["addopts"]).group(1)) >= 6000
     assert "tests/slow" in settings["norecursedirs"] and settings["testpaths"] == ["tests"]
+
+
+def test_a_bar_in_a_notebook_can_be_left_out(monkeypatch, capsys):
+    """As where notebooks are tested: tqdm's own bars for notebooks overlook the variable."""
+    bar = tqdm.notebook.tqdm
+    monkeypatch.setattr(runtime, "tqdm", lambda *given, **all: bar(*given, **all | {"delay": 0}))
+    for disabled, shown in (("", True), ("1", False)):
+        monkeypatch.setenv("TQDM_DISABLE", disabled)
+        assert list(runtime.progress(range(3), "epochs")) == [0, 1, 2]
+        assert ("epochs" in capsys.readouterr().out) == shown
 
 
 WRITERS = {  # the jobs that may do more than read

@@ -14,7 +14,6 @@ import zipfile
 from http.server import ThreadingHTTPServer
 
 import pytest
-import requests
 import stand_ins
 
 from helpers import assets
@@ -95,23 +94,6 @@ def test_the_server_serves_archives_and_a_stick_and_nothing_else(stick, tmp_path
         assert get("") == "save install.py" and get("wheels/a%20b%2B1.whl") == "a wheel"
         assert get("SHA256SUMS") == "".join(lines)
         assert_refused(*forbidden)
-
-
-class Dropping(photographs.Listed):
-    """Sends half of each file."""
-
-    def copyfile(self, source, outputfile):
-        content = source.read()
-        outputfile.write(content[: len(content) // 2])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_of_a_download_that_broke_off_nothing_is_kept(name, stick, folder):
-    broken = pytest.raises(requests.RequestException, match="IncompleteRead")
-    with stand_ins.serving(stick, Dropping) as address, broken:
-        bring(name, address)
-    assert list(stand_ins.listing(folder)) == ["archives"]
-    assert bring(name, str(stick)).startswith("brought")
 
 
 @pytest.mark.parametrize("name", NAMES)

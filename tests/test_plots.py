@@ -16,6 +16,8 @@ from torchvision.transforms import v2
 from helpers import data, plots
 from helpers.metrics import History
 
+HISTORY = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
+
 
 @pytest.fixture(autouse=True)
 def close_figures():
@@ -201,14 +203,13 @@ def test_titles_overlap_nothing_and_are_legible(cpu, look, class_names):
 
 
 def test_plot_history_draws_both_curves_and_the_best_epoch():
-    history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
     _, (loss, accuracy) = plt.subplots(2, sharex=True)
-    assert [*plots.plot_history(history, (loss, accuracy))] == [loss, accuracy]
+    assert [*plots.plot_history(HISTORY, (loss, accuracy))] == [loss, accuracy]
     assert len(plt.get_fignums()) == 1
-    loss, accuracy = plots.plot_history(history)
+    loss, accuracy = plots.plot_history(HISTORY)
     for ax, train_values, val_values in (
-        (loss, history.train_loss, history.val_loss),
-        (accuracy, history.train_accuracy, history.val_accuracy),
+        (loss, HISTORY.train_loss, HISTORY.val_loss),
+        (accuracy, HISTORY.train_accuracy, HISTORY.val_accuracy),
     ):
         val, train, best = ax.lines
         assert list(val.get_ydata()) == val_values and val.get_linestyle() == "-"
@@ -227,10 +228,9 @@ def test_plot_history_draws_both_curves_and_the_best_epoch():
 @pytest.mark.parametrize("num_runs", [0, 2, 4])
 def test_the_legend_of_a_history_explains_all_and_hides_nothing(num_runs):
     """Runs first, three in a row, in the order of drawing; then lines and dot, once."""
-    history = History([0.9, 0.5], [0.4, 0.6], [0.8, 0.7], [0.7, 0.6], [0.1, 0.1], [1.0, 1.0])
     labels, axes = ["frozen", "fine-tuned", "from scratch", "leaky"][:num_runs], None
     for label in labels or [""]:
-        axes = plots.plot_history(history, axes, label=label)
+        axes = plots.plot_history(HISTORY, axes, label=label)
     loss, accuracy = axes
     accuracy.figure.canvas.draw()
     legend = accuracy.get_legend()

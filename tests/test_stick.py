@@ -127,8 +127,6 @@ def test_it_installs_with_no_network_goes_on_after_a_break_and_does_it_once(smal
     python = target / ".venv" / "bin" / "python"
     subprocess.run([python, "-c", "import small, taught"], check=True, cwd=tmp_path)
     assert stamp.read_text() == "\n"  # as `echo > …` of the Makefile
-    for name in ("requirements.lock", "pyproject.toml"):
-        assert stamp.stat().st_mtime >= (target / name).stat().st_mtime
     assert not (target / install.UNFINISHED).exists()
     assert [path.name for path in target.parent.iterdir()] == ["here"]  # nothing left beside it
 
