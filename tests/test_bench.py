@@ -62,6 +62,21 @@ def test_the_summary_agrees_with_counting_by_hand(records):
     assert len(quick) == len(report.COLUMNS)
 
 
+def test_what_was_not_reached_or_not_timed_has_no_number():
+    source = [
+        record(report.SOURCE, 0, [(10, 0.5), (20, 0.6)]),  # of .7: counts with all its time
+        record(report.SOURCE, 1, [(10, 0.8), (40, 0.8)]),
+    ]
+    beside = record(LOST, 0, [(3, 0.9)]) | {"timed": False}
+    runs = [*source, record(QUICK, 0, [(5, 0.7)]), beside]
+    first, mine, lost = report.summarize(runs, "frozen")
+    assert first[2] == "never (10–never); 1 of 2"
+    assert mine[4] == "3.0"  # the median of 20 and 10, over 5
+    assert lost[1:5] == ["1, 0 timed", "", "", ""]
+    (alone,) = report.summarize([record(QUICK, 0, [(1, 0.6)], work="cifar10")], "cifar10")
+    assert alone[2] == alone[4] == ""
+
+
 def test_numbers_are_written_with_two_digits():
     values = [math.inf, 0.123, 1.234, 9.96, 12.54, 99.6, 123.4, 369, 1254.5]
     written = ["never", "0.12", "1.2", "10", "13", "100", "120", "370", "1300"]
