@@ -28,7 +28,7 @@ NOWHERE = Address()
 # ---- addresses -----------------------------------------------------------------------------------
 
 
-def test_the_address_is_read_from_the_settings_or_from_a_workflow(tmp_path):
+def test_the_address_is_read_from_the_settings_or_a_workflow(tmp_path):
     def read(text, **environment):
         (tmp_path / "_config.yml").write_text(text)
         return address.read(tmp_path / "_config.yml", environment)
@@ -53,9 +53,7 @@ def test_the_address_is_read_from_the_settings_or_from_a_workflow(tmp_path):
     ):
         with pytest.raises(ValueError, match=re.escape(said)):
             read(text)
-
-
-def test_what_pip_installs_from():
+    # What pip installs from:
     zipped = "https://github.com/owner/name/archive/refs/heads/main.zip"
     assert SITE.package == zipped and NOWHERE.package is None
     assert Address("https://host.org/a/b", "dev").package == "git+https://host.org/a/b@dev"
