@@ -96,9 +96,9 @@ def serving(folder: Path, handler=photographs.Listed):
             server.shutdown()
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, "utf8")
 
 
 def listing(folder: Path) -> dict[str, str]:

@@ -57,37 +57,22 @@ def test_the_summary_agrees_with_counting_by_hand(records):
     spread = "61.7\N{NO-BREAK SPACE}% (20.0–90.0)"
     assert quick == [QUICK, "3", "2.0 (1.0–never); 2 of 3", "2.0", "14", spread, "102"]
     assert lost[1:6] == ["1", "never; 0 of 1", "10", "", "69.0\N{NO-BREAK SPACE}%"]
-    assert source[1:6] == [
-        "2",
-        "28 (20–36)",
-        "83 (36–130)",
-        "1.0",
-        "70.0\N{NO-BREAK SPACE}% (60.0–80.0)",
-    ]
-    assert source[6] == "101; workers 55 each"
+    assert source[1:4] == ["2", "28 (20–36)", "83 (36–130)"] and source[4] == "1.0"
+    assert source[5:] == ["70.0\N{NO-BREAK SPACE}% (60.0–80.0)", "101; workers 55 each"]
     assert len(quick) == len(report.COLUMNS)
 
 
-def test_a_run_beside_other_work_counts_for_the_accuracy_only():
-    runs = [record(report.SOURCE, 0, [(10, 0.7)]), record(QUICK, 0, [(1, 0.7)])]
-    beside = [record(QUICK, 1, [(500, 0.9)]), record(LOST, 0, [(3, 0.9)])]
-    runs += [one | {"timed": False} for one in beside]
-    _, quick, lost = report.summarize(runs, "frozen")
-    assert quick[1:6] == ["2, 1 timed", "1.0", "1.0", "10", "80.0\N{NO-BREAK SPACE}% (70.0–90.0)"]
-    assert lost[1:6] == ["1, 0 timed", "", "", "", "90.0\N{NO-BREAK SPACE}%"]
-
-
-def test_seeds_that_never_get_there():
+def test_what_was_not_reached_or_not_timed_has_no_number():
     source = [
         record(report.SOURCE, 0, [(10, 0.5), (20, 0.6)]),  # of .7: counts with all its time
         record(report.SOURCE, 1, [(10, 0.8), (40, 0.8)]),
     ]
-    half = [record(LOST, seed, [(1, accuracy)]) for seed, accuracy in ((0, 0.7), (1, 0.6))]
-    runs = [*source, record(QUICK, 0, [(5, 0.7)]), *half]
+    beside = record(LOST, 0, [(3, 0.9)]) | {"timed": False}
+    runs = [*source, record(QUICK, 0, [(5, 0.7)]), beside]
     first, mine, lost = report.summarize(runs, "frozen")
-    assert first[2] == "never (10–never); 1 of 2" and first[4] == "1.0"
+    assert first[2] == "never (10–never); 1 of 2"
     assert mine[4] == "3.0"  # the median of 20 and 10, over 5
-    assert lost[2] == "never (1.0–never); 1 of 2" and lost[4] == ""
+    assert lost[1:5] == ["1, 0 timed", "", "", ""]
     (alone,) = report.summarize([record(QUICK, 0, [(1, 0.6)], work="cifar10")], "cifar10")
     assert alone[2] == alone[4] == ""
 
@@ -112,25 +97,12 @@ def test_tables_and_figure_come_from_the_records_alone(records, tmp_path):
     assert float(re.search(r'<svg[^>]* width="([\d.]+)pt"', figure)[1]) < 390  # fits a phone
 
 
-def test_the_book_s_tables_and_figure_are_those_of_its_records(tmp_path):
-    report.report(report.RAW, tmp_path)
-    for path in [*tmp_path.glob("*.csv"), tmp_path / "figures" / "bench.svg"]:
-        there = report.ROOT / "book" / path.relative_to(tmp_path)
-        assert path.suffix == ".svg" or path.read_text("utf8") == there.read_text("utf8")
-        assert there.exists()
-    assert len(list(tmp_path.glob("bench_*.csv"))) == len(report.TITLES)
-
-
-@pytest.fixture
-def arguments(tmp_path):
-    return Namespace(
+def test_seeds_take_turns_and_what_is_recorded_is_not_run_again(tmp_path, monkeypatch, capsys):
+    calls = []
+    arguments = Namespace(
         seeds=2, slow_seeds=1, work=None, method=None, threads=2, smoke=False, timed=True,
         data=Path("data"), cifar10=tmp_path, raw=tmp_path / "raw.jsonl",
     )  # fmt: skip
-
-
-def test_seeds_take_turns_and_what_is_recorded_is_not_run_again(arguments, monkeypatch, capsys):
-    calls = []
 
     def json_lines(python, module, options, threads):
         calls.append((module, options[options.index("--backbone") + 1]))
@@ -184,12 +156,6 @@ def tiny_pictures(tmp_path_factory):
     return root
 
 
-def lines_of(module, task, pictures, *options, backbone="resnet18"):
-    """Run a method for an epoch in a process of its own."""
-    arguments = ["--data", str(pictures), "--task", task, "--backbone", backbone, "--epochs", "1"]
-    return run.json_lines(Path(sys.executable), module, [*arguments, *options], threads=1)
-
-
 @pytest.mark.parametrize(
     ("module", "task", "backbone", "workers"),
     [
@@ -198,7 +164,8 @@ def lines_of(module, task, pictures, *options, backbone="resnet18"):
     ],
 )
 def test_a_method_prints_the_lines_of_the_protocol(module, task, backbone, workers, tiny_pictures):
-    line, end = lines_of(module, task, tiny_pictures, backbone=backbone)
+    options = ["--data", tiny_pictures, "--task", task, "--backbone", backbone, "--epochs", 1]
+    line, end = run.json_lines(Path(sys.executable), module, [*map(str, options)], threads=1)
     assert line["epoch"] == 1 and line["seconds"] > 0
     count = 20 if task == "cifar10" else 5
     assert (line["val_accuracy"] * count) % 1 == pytest.approx(0, abs=1e-3)

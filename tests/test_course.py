@@ -25,23 +25,14 @@ SITE = Address("https://github.com/owner/name", "main", "https://owner.github.io
 NOWHERE = Address()
 
 
-def test_the_chapters_are_all_the_notebooks():
-    assert chapters() == sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
 # ---- addresses -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def read(tmp_path):
+def test_the_address_is_read_from_the_settings_or_a_workflow(tmp_path):
     def read(text, **environment):
         (tmp_path / "_config.yml").write_text(text)
         return address.read(tmp_path / "_config.yml", environment)
 
-    return read
-
-
-def test_the_address_is_read_from_the_settings_or_from_a_workflow(read):
     empty = 'repository: {url: "", branch: main}\nhtml: {baseurl: ""}\n'
     assert read(empty) == read("") == NOWHERE
     assert read(empty, GITHUB_REPOSITORY="owner/name") == SITE
@@ -62,9 +53,7 @@ def test_the_address_is_read_from_the_settings_or_from_a_workflow(read):
     ):
         with pytest.raises(ValueError, match=re.escape(said)):
             read(text)
-
-
-def test_what_pip_installs_from():
+    # What pip installs from:
     zipped = "https://github.com/owner/name/archive/refs/heads/main.zip"
     assert SITE.package == zipped and NOWHERE.package is None
     assert Address("https://host.org/a/b", "dev").package == "git+https://host.org/a/b@dev"
@@ -154,10 +143,8 @@ def test_a_prediction_hides_its_output_and_text_tells_what_a_figure_shows():
 
 def test_the_first_cell_says_what_to_do_where_helpers_is_missing(tmp_path):
     """In a Python that has no helpers, with no address and with one that can't be reached."""
-    for package, said in (
-        (None, "Open this notebook in the folder"),
-        ("./none.zip", "a connection"),
-    ):
+    cases = (None, "Open this notebook in the folder"), ("./none.zip", "a connection")
+    for package, said in cases:
         program = tmp_path / "cell.py"
         program.write_text(plain.SETUP.format(package=package))
         options = {"cwd": tmp_path, "capture_output": True, "text": True}

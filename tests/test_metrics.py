@@ -10,14 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.metrics import (
-    History,
-    Metrics,
-    accuracy_interval,
-    mean_metrics,
-    paired_test,
-    predict,
-)
+from helpers.metrics import History, Metrics, accuracy_interval, mean_metrics, paired_test, predict
 from helpers.training import evaluate
 
 FUZZED = {

@@ -50,13 +50,3 @@ def test_a_smaller_png_shows_the_same():
         assert shown.size == (500, 250)
         alpha = shown.convert("RGBA").getchannel("A").resize((1, 5)).tobytes()
     assert list(alpha) == sorted(alpha) and alpha[0] < 60 < 190 < alpha[4]
-
-
-def test_a_widget_in_a_stored_output_is_a_problem(tmp_path):
-    cell = nbformat.v4.new_code_cell("x", execution_count=1)
-    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}}
-    cell.outputs = [nbformat.v4.new_output("display_data", data=widget)]
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=run_notebooks.METADATA)
-    nbformat.write(notebook, tmp_path / "a.ipynb")
-    (problem,) = problems(tmp_path / "a.ipynb")
-    assert "has a widget" in problem and "run_notebooks" in problem

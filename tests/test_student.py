@@ -51,10 +51,8 @@ def test_a_copy_has_the_lesson_and_the_exercises_and_no_solution(path):
         assert bool(each.source) == bool(each.names) == bool(each.check), each.label
         assert not each.source or ("assert" in each.check and "..." not in each.check)
     assert sum(bool(each.check) for each in chapter.exercises) >= 3
-    kinds = re.findall(
-        r"^### (Exercise)|^\*\*(Solution)\*\*$|<summary>(Solution)<", texts(key), re.M
-    )
-    words = ["".join(kind) for kind in kinds]
+    kinds = r"^### (Exercise)|^\*\*(Solution)\*\*$|<summary>(Solution)<"
+    words = ["".join(kind) for kind in re.findall(kinds, texts(key), re.M)]
     assert words == ["Exercise", "Solution"] * len(chapter.exercises)
 
 
