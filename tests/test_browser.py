@@ -289,15 +289,10 @@ size mismatch; weights only load failed; run cell again worse; device-side asser
 
 def test_the_search_leads_from_a_symptom_to_what_to_do(page, addresses):
     page.goto(f"{addresses['file']}/search.html")
-    missed = {}
     for asked in re.split("[;\n] ?", SYMPTOMS):
         page.locator("#book-search").fill(asked)
-        places = page.locator("#book-search-results li a").evaluate_all(
-            "links => links.slice(0, 3).map(a => a.getAttribute('href'))"
-        )
-        if not any(place.startswith("book/problems.html#") for place in places):
-            missed[asked] = places
-    assert not missed
+        links = page.locator("#book-search-results li a").all()[:3]
+        assert any("problems.html#" in link.get_attribute("href") for link in links), asked
 
 
 def test_a_link_says_what_it_means_and_a_button_what_it_opens(page, addresses):
