@@ -280,6 +280,21 @@ def test_the_search_finds_a_section_and_shows_its_words(page, addresses, scheme)
     assert page.errors == [] and other_hosts(page, urlsplit(addresses[scheme]).netloc) == []
 
 
+SYMPTOMS = """loss nan; loss does not go down; nothing learns; loss flat; overfitting 100%; cuda
+validation accuracy higher than training; different results every time; gpu not used; accelerator
+out of memory; cuda out of memory; too slow; class folders; class missing; pictures refused
+black images; model always predicts one class; imbalanced; state_dict error; missing keys
+size mismatch; weights only load failed; run cell again worse; device-side assert; heic"""
+
+
+def test_the_search_leads_from_a_symptom_to_what_to_do(page, addresses):
+    page.goto(f"{addresses['file']}/search.html")
+    for asked in re.split("[;\n] ?", SYMPTOMS):
+        page.locator("#book-search").fill(asked)
+        links = page.locator("#book-search-results li a").all()[:3]
+        assert any("problems.html#" in link.get_attribute("href") for link in links), asked
+
+
 def test_a_link_says_what_it_means_and_a_button_what_it_opens(page, addresses):
     page.goto(f"{addresses['file']}/notebooks/03_cifar10_feature_extraction.html")
     for kind, words in {
