@@ -41,6 +41,7 @@ from tools.course.kernels import BROKEN, Kernel, Reply, fresh_kernel
 
 LONGEST = 20_000  # characters, of an answer
 LESSON_SECONDS = 1200  # for what answers need of a lesson
+LATE = 4  # seconds: as long a kernel must live on after its last answer
 HEAD = ["student", "chapter", "exercise", "title", "result", "note", "seconds"]
 COPYING = threading.Lock()  # one copy of features at a time: a file that is being written is half
 
@@ -89,18 +90,50 @@ def check_chapter(
 ) -> dict[str, Result]:
     """Run the answers of a notebook; return what became of each, by label.
 
-    An answer that breaks its kernel is left out when the others run in a new one.
+    All run together first. An answer that does not pass runs again, in a kernel of its own; all do
+    if their kernel broke. So none is blamed for what another does, or has begun and does later.
     """
-    done = {}
+    done, code = {}, {}
     for exercise in chapter.exercises:
-        if look := first_look(exercise, answers.get(exercise.label, [])):
+        cells = answers.get(exercise.label, [])
+        code[exercise.label] = code_in(cells)
+        if look := first_look(exercise, cells):
             done[exercise.label] = look
-    while todo := [each for each in chapter.exercises if each.label not in done]:
-        code = {each.label: code_in(answers[each.label]) for each in todo}
-        results = run_answers(chapter, todo, code, limits, features)
-        breaks = {label: result for label, result in results.items() if result.result in BROKEN}
-        done |= breaks or results
+    todo = [each for each in chapter.exercises if each.label not in done]
+    together = run_answers(chapter, todo, code, limits, features) if todo else {}
+    became = {result.result for result in together.values()}
+    if len(together) == 1:  # the only one, or the first, which broke the kernel: it ran alone
+        done |= together
+    elif not became & BROKEN:
+        done |= {label: each for label, each in together.items() if each.result == "passed"}
+    for place, exercise in enumerate(todo):
+        if exercise.label not in done:
+            sound = [each for each in todo[:place] if done[each.label].result not in BROKEN]
+            needs = with_needed(exercise, sound, code)
+            results = run_answers(chapter, needs, code, limits, features)
+            done[exercise.label] = list(results.values())[-1]
     return done
+
+
+def with_needed(
+    exercise: Exercise, earlier: list[Exercise], code: dict[str, list[str]]
+) -> list[Exercise]:
+    """Return an exercise behind those earlier ones whose answers it needs."""
+    found = [exercise]
+    for each in reversed(earlier):
+        gives = set().union(*map(exercises.gives, code[each.label]))
+        found = [each, *found] if gives & names_before(found, code) else found
+    return found
+
+
+def names_before(todo: list[Exercise], code: dict[str, list[str]]) -> set[str]:
+    """Return the names that answers and their checks need of what runs before them."""
+    names: set[str] = set()
+    for part in reversed([part for exercise in todo for part in code[exercise.label]]):
+        names = exercises.wanted(part, names)
+    for exercise in todo:
+        names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
+    return names
 
 
 def run_answers(
@@ -110,21 +143,27 @@ def run_answers(
     limits: Limits,
     features: Path,
 ) -> dict[str, Result]:
-    """Run answers in a fresh kernel, up to the first that breaks it."""
-    names, results = set(), {}
-    for part in reversed([part for exercise in todo for part in code[exercise.label]]):
-        names = exercises.wanted(part, names)
-    for exercise in todo:
-        names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
+    """Run answers in a fresh kernel, up to the first that breaks it.
+
+    If it breaks soon after the last one, that is the last one's result.
+    """
+    results = {}
     try:
         with fresh_kernel(limits.memory_mb) as kernel:
-            prepare(kernel, exercises.needed(chapter.lesson, names), features)
+            prepare(kernel, exercises.needed(chapter.lesson, names_before(todo, code)), features)
             judge = bring_judge(kernel)
             for exercise in todo:
                 answer = code[exercise.label]
-                results[exercise.label] = run_answer(kernel, judge, exercise, answer, limits)
-                if results[exercise.label].result in BROKEN:
-                    break
+                result = run_answer(kernel, judge, exercise, answer, limits)
+                results[exercise.label] = result
+                if result.result in BROKEN:
+                    return results
+            start = time.monotonic()
+            reply = kernel.run(
+                f"import asyncio; await asyncio.sleep({LATE})", LATE + limits.seconds
+            )
+            if reply.status in BROKEN:
+                results[todo[-1].label] = broken(reply, start, limits)
     except (OSError, RuntimeError) as error:
         return {exercise.label: Result("error", str(error)) for exercise in todo}
     return results
@@ -149,7 +188,9 @@ def bring_judge(kernel: Kernel) -> str:
     name = f"judge_{secrets.token_hex(8)}"
     # With names of its own: those of the answers are none of its globals.
     kernel.run(f"{name} = {{}}; exec({JUDGE!r}, {name})", 60)
-    kernel.run(f"{name} = {name}['make_judge'](globals())", 60)
+    # Among the built-in names: `%reset` deletes all others.
+    make = f"__import__('builtins').{name} = {name}['make_judge'](globals())"
+    kernel.run(f"{make}; del {name}", 60)
     return name
 
 
@@ -193,7 +234,7 @@ def run_answer(
         errors += [reply.text] if reply.status == "error" else []
     nonce = secrets.token_hex(16)
     call = f"{judge}({exercise.check!r}, {exercise.names!r}, {nonce!r})"
-    reply = kernel.run(call, limits.seconds)
+    reply = kernel.run("", limits.seconds, value=call)
     if reply.status in BROKEN:
         return broken(reply, start, limits)
     try:
@@ -202,7 +243,8 @@ def run_answer(
         number = result = note = ""
     seconds = time.monotonic() - start
     if number != nonce:
-        return Result("crashed", f"the check gave no result: {reply.text}", seconds)
+        said = reply.text.replace(judge, "it")  # which has another name each time
+        return Result("crashed", f"the check gave no result: {said}", seconds)
     return Result(result, errors[0] if errors and result == "error" else note, seconds)
 
 

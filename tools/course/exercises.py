@@ -203,9 +203,23 @@ def reads_first(node: ast.stmt) -> set[str]:
 def wanted(code: str, after: set[str]) -> set[str]:
     """Return the names to bind before the code of a cell, if `after` it such names are wanted."""
     nodes = statements(code)
-    if not nodes or re.search(r"^\s*%%", code, re.M):  # any word may be a name
-        return after | set(re.findall(r"[^\W\d]\w*", code))
-    return before(nodes, after)
+    return after | words(code) if unclear(code) else before(nodes, after)
+
+
+def gives(code: str) -> set[str]:
+    """Return the names that the code of a cell may bind or change."""
+    found = set().union(*(binds(node) | changes(node) for node in statements(code)))
+    return words(code) if unclear(code) else found
+
+
+def unclear(code: str) -> bool:
+    """Tell whether any word of the code of a cell may be a name."""
+    return not statements(code) or bool(re.search(r"^\s*%%", code, re.M))
+
+
+def words(code: str) -> set[str]:
+    """Return all words that can be names."""
+    return set(re.findall(r"[^\W\d]\w*", code))
 
 
 def needed(lesson: list[str], names: set[str]) -> str:

@@ -44,14 +44,23 @@ SETTINGS = {
     "TQDM_DISABLE": "1",
     "MPLBACKEND": "agg",
     "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",  # the same messages each time
     "CUDA_VISIBLE_DEVICES": "",
 } | dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
 MARK = "COURSE_KERNEL"
 LARGEST_MESSAGE = 1_000_000  # bytes; what sends a larger one is not listened to any more
 LOOK = 0.2  # seconds between two looks at a kernel
+NO_MEMORY = ("MemoryError", "t allocate memory")  # Python's words, and PyTorch's
+NO_MEMORY_STATUS = 77  # of a kernel that ends because one of its threads got none
 LIMITS = """\
 def set_limits():
-    import os, sys
+    import os, sys, threading
+    def stay():
+        raise SystemExit("an answer can't end the kernel")
+    def end(thread):
+        if any(words in repr(thread.exc_value) for words in {words}):
+            os._exit({status})
+    get_ipython().ask_exit, threading.excepthook = stay, end  # quit() would end it later
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf8")
     try:
         import resource
@@ -69,7 +78,7 @@ STARTING = threading.Lock()  # or else two kernels may choose the same port
 class Reply(NamedTuple):
     """What became of a piece of code: "ok", "error", or one of BROKEN, which ends the kernel's use.
 
-    The text is the last expression's value as `repr` shows it, or what went wrong.
+    The text is a value as `repr` shows it, or what went wrong.
     """
 
     status: str
@@ -86,46 +95,59 @@ class Kernel:
         assert isinstance(manager.provisioner, LocalProvisioner)
         self.process = psutil.Process(manager.provisioner.pid)
 
-    def run(self, code: str, seconds: float) -> Reply:
-        """Run code, for so many seconds at most; what it prints is lost."""
-        request = self.client.execute(code, store_history=False, allow_stdin=False)
-        end, look, value, error = time.monotonic() + seconds, 0.0, "", ""
+    def run(self, code: str, seconds: float, value: str = "None") -> Reply:
+        """Run code, and then tell a value; what the code shows is lost.
+
+        Only the reply itself is listened to. What code shows can be so much that some of it is
+        dropped on the way, and nobody knows which.
+        """
+        request = self.client.execute(
+            code, store_history=False, user_expressions={"value": value},
+            allow_stdin=False, stop_on_error=False,
+        )  # fmt: skip
+        end, look = time.monotonic() + seconds, 0.0
         while True:
             now = time.monotonic()
             if STOP.is_set():
                 raise RuntimeError("stopped before it was run")
             if now > look:
                 if not self.manager.is_alive():
-                    return Reply("crashed", "the kernel has died")
+                    return self.how_it_died()
                 if self.memory_used() > self.memory_mb * 2**20:
-                    return Reply("memory", f"more than {self.memory_mb} MB")
+                    return self.too_much()
                 look = now + LOOK
             if now > end:
                 return Reply("timeout", f"longer than {seconds:.1f} s")
-            kind, text = self.next_message(request)
-            if kind == "execute_result":
-                value = text
-            elif kind == "error":
-                error = text
-            elif kind == "idle" and ("MemoryError" in error or "t allocate memory" in error):
-                return Reply("memory", error)
-            elif kind == "idle":
-                return Reply("error", error) if error else Reply("ok", value)
+            with suppress(queue.Empty, AttributeError, LookupError, TypeError, ValueError):
+                # Nothing has come, or what no kernel in its right mind sends, or the reply.
+                message = self.client.get_shell_msg(timeout=LOOK)
+                if message["parent_header"]["msg_id"] == request:
+                    return self.read(message["content"])
 
-    def next_message(self, request: str) -> tuple[str, str]:
-        """Wait for a message on a request; return its kind and its text, or nothing."""
-        try:
-            message = self.client.get_iopub_msg(timeout=LOOK)
-            kind, content = message["msg_type"], message["content"]
-            if message["parent_header"]["msg_id"] != request:
-                return "", ""
-            if kind == "execute_result":
-                return kind, str(content["data"]["text/plain"])
-            if kind == "error":
-                return kind, f"{content['ename']}: {content['evalue']}"
-            return (str(content["execution_state"]), "") if kind == "status" else ("", "")
-        except (queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            return "", ""  # nothing has come, or what no kernel in its right mind sends
+    def read(self, content: dict) -> Reply:
+        """Return what a message says that replies to code."""
+        if content["status"] == "ok":
+            content = content["user_expressions"]["value"]
+        status = "ok" if content["status"] == "ok" else "error"
+        text = (
+            str(content["data"]["text/plain"])
+            if status == "ok"
+            else (f"{content['ename']}: {content['evalue']}")
+        )
+        if any(words in text for words in NO_MEMORY):
+            return self.too_much()
+        return Reply(status, text.replace(str(self.folder), ""))
+
+    def how_it_died(self) -> Reply:
+        """Say why the kernel is not there any more."""
+        process = self.manager.provisioner.process
+        if process is not None and process.returncode == NO_MEMORY_STATUS:
+            return self.too_much()
+        return Reply("crashed", "the kernel has died")
+
+    def too_much(self) -> Reply:
+        """Say that there is no more memory, in the same words whoever has noticed it."""
+        return Reply("memory", f"more than {self.memory_mb} MB")
 
     def memory_used(self) -> int:
         """Return the bytes that the kernel and its children hold."""
@@ -160,9 +182,12 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
             )  # fmt: skip
         kernel = Kernel(manager, folder, memory_mb)
         try:
-            kernel.client.start_channels()
-            kernel.client.wait_for_ready(timeout=120)
-            kernel.run(LIMITS.format(limit=memory_mb * 2**20), 60)
+            kernel.client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+            limits = LIMITS.format(
+                limit=memory_mb * 2**20, words=NO_MEMORY, status=NO_MEMORY_STATUS
+            )
+            if (reply := kernel.run(limits, 120)).status != "ok":
+                raise RuntimeError(f"the kernel did not start: {reply.text}")
             yield kernel
         finally:
             kernel.client.stop_channels()
