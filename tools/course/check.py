@@ -3,15 +3,14 @@
     anna/03_cifar10_feature_extraction.ipynb    a folder a student, or
     anna_03_cifar10_feature_extraction.ipynb    a file a student
 
-Only the answers count: the other cells of such a notebook may be changed or missing. They run in a
-fresh kernel (`kernels`) behind what they need of the book's own lesson, and the book's own check
-says what they are worth. It sees names and built-in functions as they were before the answers, and
-its verdict comes with a number that is new each time. So what an answer prints, asserts or shadows
-changes nothing.
+Only the answers count. They run in a fresh kernel (`kernels`) behind what they need of the book's
+own lesson, and the book's own check says what they are worth. It sees names and built-in functions
+as they were before the answers, and its verdict comes with a number that is new each time. So what
+an answer prints, asserts or shadows changes nothing.
 
-Still the check runs in the same process as the answers, and it meets what they change in place: in
-a module, or in the data of the lesson. An answer can be written to deceive this program, or to do
-harm (`kernels` says how far). A pass is no proof: look at the answers that matter.
+Still the check meets what answers change in place: in a module, or in the data of the lesson. An
+answer can be written to deceive this program, or to do harm (`kernels` says how far). A pass is no
+proof: look at the answers that matter.
 """
 
 import ast
@@ -29,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -47,13 +47,9 @@ COPYING = threading.Lock()  # one copy of features at a time: a file that is bei
 
 
 class Result(NamedTuple):
-    """What became of an answer.
+    """What became of an answer."""
 
-    The result is "passed", "failed", "not answered", "missing", "error", one of BROKEN, or "open":
-    nothing that a program can check.
-    """
-
-    result: str
+    result: str  #: passed, failed, not answered, missing, error, of BROKEN, or open: has no check
     note: str = ""
     seconds: float = 0.0
 
@@ -90,46 +86,42 @@ def check_chapter(
 ) -> dict[str, Result]:
     """Run the answers of a notebook; return what became of each, by label.
 
-    All run together first. An answer that does not pass runs again, in a kernel of its own; all do
-    if their kernel broke. So none is blamed for what another does, or has begun and does later.
+    All run together first. What does not pass runs again, in a kernel of its own; so do all if
+    their kernel broke. So none is blamed for what another one does, now or later.
     """
-    done, code = {}, {}
+    done, todo = {}, []
     for exercise in chapter.exercises:
         cells = answers.get(exercise.label, [])
-        code[exercise.label] = code_in(cells)
         if look := first_look(exercise, cells):
             done[exercise.label] = look
-    todo = [each for each in chapter.exercises if each.label not in done]
-    together = run_answers(chapter, todo, code, limits, features) if todo else {}
-    became = {result.result for result in together.values()}
-    if len(together) == 1:  # the only one, or the first, which broke the kernel: it ran alone
-        done |= together
-    elif not became & BROKEN:
-        done |= {label: each for label, each in together.items() if each.result == "passed"}
+        else:
+            todo.append(replace(exercise, answer=tuple(code_in(cells))))
+    run = partial(run_answers, chapter, limits=limits, features=features)
+    together = run(todo) if todo else {}
+    whole = not any(each.result in BROKEN for each in together.values())
+    for label, each in together.items():
+        if (whole and each.result == "passed") or len(together) == 1:  # which ran alone
+            done[label] = each
     for place, exercise in enumerate(todo):
         if exercise.label not in done:
             sound = [each for each in todo[:place] if done[each.label].result not in BROKEN]
-            needs = with_needed(exercise, sound, code)
-            results = run_answers(chapter, needs, code, limits, features)
-            done[exercise.label] = list(results.values())[-1]
+            *_, done[exercise.label] = run(with_needed(exercise, sound)).values()
     return done
 
 
-def with_needed(
-    exercise: Exercise, earlier: list[Exercise], code: dict[str, list[str]]
-) -> list[Exercise]:
+def with_needed(exercise: Exercise, earlier: list[Exercise]) -> list[Exercise]:
     """Return an exercise behind those earlier ones whose answers it needs."""
     found = [exercise]
     for each in reversed(earlier):
-        gives = set().union(*map(exercises.gives, code[each.label]))
-        found = [each, *found] if gives & names_before(found, code) else found
+        if "%%" in "".join(each.answer) or exercises.needed(list(each.answer), names_before(found)):
+            found.insert(0, each)
     return found
 
 
-def names_before(todo: list[Exercise], code: dict[str, list[str]]) -> set[str]:
+def names_before(todo: list[Exercise]) -> set[str]:
     """Return the names that answers and their checks need of what runs before them."""
     names: set[str] = set()
-    for part in reversed([part for exercise in todo for part in code[exercise.label]]):
+    for part in reversed([part for exercise in todo for part in exercise.answer]):
         names = exercises.wanted(part, names)
     for exercise in todo:
         names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
@@ -137,32 +129,20 @@ def names_before(todo: list[Exercise], code: dict[str, list[str]]) -> set[str]:
 
 
 def run_answers(
-    chapter: Chapter,
-    todo: list[Exercise],
-    code: dict[str, list[str]],
-    limits: Limits,
-    features: Path,
+    chapter: Chapter, todo: list[Exercise], limits: Limits, features: Path
 ) -> dict[str, Result]:
-    """Run answers in a fresh kernel, up to the first that breaks it.
-
-    If it breaks soon after the last one, that is the last one's result.
-    """
+    """Run answers in a fresh kernel, up to the first that breaks it, be it a little later."""
     results = {}
     try:
         with fresh_kernel(limits.memory_mb) as kernel:
-            prepare(kernel, exercises.needed(chapter.lesson, names_before(todo, code)), features)
+            prepare(kernel, exercises.needed(chapter.lesson, names_before(todo)), features)
             judge = bring_judge(kernel)
             for exercise in todo:
-                answer = code[exercise.label]
-                result = run_answer(kernel, judge, exercise, answer, limits)
-                results[exercise.label] = result
+                result = results[exercise.label] = run_answer(kernel, judge, exercise, limits)
                 if result.result in BROKEN:
                     return results
-            start = time.monotonic()
-            reply = kernel.run(
-                f"import asyncio; await asyncio.sleep({LATE})", LATE + limits.seconds
-            )
-            if reply.status in BROKEN:
+            start, wait = time.monotonic(), f"await __import__('asyncio').sleep({LATE})"
+            if (reply := kernel.run(wait, LATE + limits.seconds)).status in BROKEN:
                 results[todo[-1].label] = broken(reply, start, limits)
     except (OSError, RuntimeError) as error:
         return {exercise.label: Result("error", str(error)) for exercise in todo}
@@ -188,9 +168,8 @@ def bring_judge(kernel: Kernel) -> str:
     name = f"judge_{secrets.token_hex(8)}"
     # With names of its own: those of the answers are none of its globals.
     kernel.run(f"{name} = {{}}; exec({JUDGE!r}, {name})", 60)
-    # Among the built-in names: `%reset` deletes all others.
-    make = f"__import__('builtins').{name} = {name}['make_judge'](globals())"
-    kernel.run(f"{make}; del {name}", 60)
+    built_in = f"__import__('builtins').{name}"  # which `%reset` does not delete
+    kernel.run(f"{built_in} = {name}['make_judge'](globals()); del {name}", 60)
     return name
 
 
@@ -210,10 +189,9 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
             return nonce, "error", f"not there: {', '.join(missing)}"
         try:
             exec(compile(check, "check", "exec"), names_now | {name: names[name] for name in bound})
-        except AssertionError as error:
-            return nonce, "failed", (str(error) or "an assertion does not hold")[:300]
         except BaseException as error:
-            return nonce, "failed", f"{type(error).__name__}: {error}"[:300]
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            return nonce, "failed", f"{kind}{error}"[:300] or "an assertion does not hold"
         return nonce, "passed", ""
 
     return judge
@@ -222,12 +200,10 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
 JUDGE = inspect.getsource(make_judge)
 
 
-def run_answer(
-    kernel: Kernel, judge: str, exercise: Exercise, code: list[str], limits: Limits
-) -> Result:
+def run_answer(kernel: Kernel, judge: str, exercise: Exercise, limits: Limits) -> Result:
     """Run an answer and its check."""
     start, errors = time.monotonic(), []
-    for part in code:
+    for part in exercise.answer:
         reply = kernel.run(part, limits.seconds + start - time.monotonic())
         if reply.status in BROKEN:
             return broken(reply, start, limits)
@@ -258,16 +234,15 @@ def rows_of(
     hand_ins: list[HandIn], chapters: list[Chapter], limits: Limits, features: Path
 ) -> list[list[str]]:
     """Return the rows of a student: what can't be read, then the exercises of all chapters."""
-    student, newest = hand_ins[0].student, {}
+    student = hand_ins[0].student
     problems = [f"{each.path.name}: {each.problem}" for each in hand_ins if each.problem]
     rows = [row(student, "", Result("unreadable", problem)) for problem in problems]
-    for each in sorted(hand_ins, key=lambda each: each.path.lstat().st_mtime):
-        if not each.chapter:
-            continue
-        if older := newest.get(each.chapter.stem):
-            note = f"{older.path.name}: there is a newer notebook of this chapter"
+    ordered = sorted(hand_ins, key=lambda it: (it.path.lstat().st_mtime, it.copy, str(it.path)))
+    newest = {each.chapter.stem: each for each in ordered if each.chapter}
+    for each in ordered:
+        if each.chapter and (counts := newest[each.chapter.stem]) is not each:
+            note = f"{each.path.name}: {counts.path.name} counts, the newer one of this chapter"
             rows.append(row(student, each.chapter.stem, Result("left out", note)))
-        newest[each.chapter.stem] = each
     for chapter in chapters:
         results = {}
         if found := newest.get(chapter.stem):
@@ -288,7 +263,7 @@ def row(student: str, chapter: str, result: Result, exercise: Exercise | None = 
 
 def safe(text: str) -> str:
     """Return a text as a cell of a table: one line, and nothing that a spreadsheet computes."""
-    text = re.sub(r"\x1b\[[\d;]*m", "", text).encode("utf8", "replace").decode()
+    text = re.sub(r"\x1b\[[\d;]*m| at 0x[\da-fA-F]+", "", text).encode("utf8", "replace").decode()
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 

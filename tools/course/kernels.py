@@ -6,11 +6,10 @@ code may take so long. In the end all of its processes are killed, also those th
 a variable of the environment marks them.
 
 That keeps mistakes apart, not malice. A process may do what its user may: read and change that
-user's files, kill that user's processes, start very many of its own, talk to the network (the
-variables that lead programs to a proxy lead nowhere here, and nothing has to obey them), and take
-the mark off. Memory is looked at five times a second; on Linux, one process can't get more in
-between, either. For code that you don't trust, run all of this in the container of
-`.binder/Dockerfile`, without a network.
+user's files, kill that user's processes, start very many of its own, talk to the network (by a
+proxy that is not there, if it obeys), and take the mark off. Memory is looked at five times a
+second; on Linux, one process can't get more in between, either. For code that you don't trust, run
+all of this in the container of `.binder/Dockerfile`, without a network.
 """
 
 import os
@@ -51,7 +50,7 @@ MARK = "COURSE_KERNEL"
 LARGEST_MESSAGE = 1_000_000  # bytes; what sends a larger one is not listened to any more
 LOOK = 0.2  # seconds between two looks at a kernel
 NO_MEMORY = ("MemoryError", "t allocate memory")  # Python's words, and PyTorch's
-NO_MEMORY_STATUS = 77  # of a kernel that ends because one of its threads got none
+OUT = 77  # exit status of a kernel that ends because one of its threads got no memory
 LIMITS = """\
 def set_limits():
     import os, sys, threading
@@ -59,7 +58,7 @@ def set_limits():
         raise SystemExit("an answer can't end the kernel")
     def end(thread):
         if any(words in repr(thread.exc_value) for words in {words}):
-            os._exit({status})
+            os._exit(77)
     get_ipython().ask_exit, threading.excepthook = stay, end  # quit() would end it later
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf8")
     try:
@@ -76,13 +75,10 @@ STARTING = threading.Lock()  # or else two kernels may choose the same port
 
 
 class Reply(NamedTuple):
-    """What became of a piece of code: "ok", "error", or one of BROKEN, which ends the kernel's use.
+    """What became of a piece of code."""
 
-    The text is a value as `repr` shows it, or what went wrong.
-    """
-
-    status: str
-    text: str
+    status: str  #: "ok", "error", or one of BROKEN, which ends the kernel's use
+    text: str  #: a value as `repr` shows it, or what went wrong
 
 
 class Kernel:
@@ -92,62 +88,44 @@ class Kernel:
         """Take a kernel that `manager` has started."""
         self.manager, self.client = manager, manager.client()
         self.folder, self.memory_mb = folder, memory_mb
-        assert isinstance(manager.provisioner, LocalProvisioner)
+        self.too_much = Reply("memory", f"more than {memory_mb} MB")  # whoever notices it
+        assert isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.process
+        self.started = manager.provisioner.process
         self.process = psutil.Process(manager.provisioner.pid)
 
     def run(self, code: str, seconds: float, value: str = "None") -> Reply:
-        """Run code, and then tell a value; what the code shows is lost.
+        """Run code, and then tell a value, in so many seconds at most.
 
-        Only the reply itself is listened to. What code shows can be so much that some of it is
-        dropped on the way, and nobody knows which.
+        Only the reply is listened to: where much is shown, some of it gets lost on the way.
         """
         request = self.client.execute(
-            code, store_history=False, user_expressions={"value": value},
-            allow_stdin=False, stop_on_error=False,
-        )  # fmt: skip
-        end, look = time.monotonic() + seconds, 0.0
-        while True:
-            now = time.monotonic()
+            code, store_history=False, stop_on_error=False, user_expressions={"value": value}
+        )
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             if STOP.is_set():
-                raise RuntimeError("stopped before it was run")
-            if now > look:
-                if not self.manager.is_alive():
-                    return self.how_it_died()
-                if self.memory_used() > self.memory_mb * 2**20:
-                    return self.too_much()
-                look = now + LOOK
-            if now > end:
-                return Reply("timeout", f"longer than {seconds:.1f} s")
-            with suppress(queue.Empty, AttributeError, LookupError, TypeError, ValueError):
-                # Nothing has come, or what no kernel in its right mind sends, or the reply.
+                raise KeyboardInterrupt
+            if self.started.poll() not in (None, OUT):
+                return Reply("crashed", "the kernel has died")
+            if self.started.poll() or self.memory_used() > self.memory_mb * 2**20:
+                return self.too_much
+            with suppress(
+                queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError
+            ):
                 message = self.client.get_shell_msg(timeout=LOOK)
                 if message["parent_header"]["msg_id"] == request:
                     return self.read(message["content"])
+        return Reply("timeout", f"longer than {seconds:.1f} s")
 
     def read(self, content: dict) -> Reply:
-        """Return what a message says that replies to code."""
+        """Return what a reply says; one that no kernel in its right mind sends raises an error."""
         if content["status"] == "ok":
             content = content["user_expressions"]["value"]
-        status = "ok" if content["status"] == "ok" else "error"
-        text = (
-            str(content["data"]["text/plain"])
-            if status == "ok"
-            else (f"{content['ename']}: {content['evalue']}")
-        )
+        ok = content["status"] == "ok"
+        text = content["data"]["text/plain"] if ok else f"{content['ename']}: {content['evalue']}"
         if any(words in text for words in NO_MEMORY):
-            return self.too_much()
-        return Reply(status, text.replace(str(self.folder), ""))
-
-    def how_it_died(self) -> Reply:
-        """Say why the kernel is not there any more."""
-        process = self.manager.provisioner.process
-        if process is not None and process.returncode == NO_MEMORY_STATUS:
-            return self.too_much()
-        return Reply("crashed", "the kernel has died")
-
-    def too_much(self) -> Reply:
-        """Say that there is no more memory, in the same words whoever has noticed it."""
-        return Reply("memory", f"more than {self.memory_mb} MB")
+            return self.too_much
+        return Reply("ok" if ok else "error", text.replace(str(self.folder), ""))
 
     def memory_used(self) -> int:
         """Return the bytes that the kernel and its children hold."""
@@ -183,11 +161,7 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
         kernel = Kernel(manager, folder, memory_mb)
         try:
             kernel.client.start_channels(iopub=False, stdin=False, hb=False, control=False)
-            limits = LIMITS.format(
-                limit=memory_mb * 2**20, words=NO_MEMORY, status=NO_MEMORY_STATUS
-            )
-            if (reply := kernel.run(limits, 120)).status != "ok":
-                raise RuntimeError(f"the kernel did not start: {reply.text}")
+            kernel.run(LIMITS.format(limit=memory_mb * 2**20, words=NO_MEMORY), 120)
             yield kernel
         finally:
             kernel.client.stop_channels()
