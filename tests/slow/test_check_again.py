@@ -27,7 +27,7 @@ MORE = LATER | {
     "endless": ("while True: pass", "timeout"),
     "reset": ("%reset -f", "passed"),
     "sockets": ("get_ipython().kernel.shell_stream.close()", "timeout"),
-    "address": ("raise ValueError({'a', 'b', object()})", "error"),
+    "address": ("raise ValueError({'a', 'b'}, object())", "error"),
 }
 
 
