@@ -1,22 +1,12 @@
 """The same hand-ins give the same table, whatever is in them: three times."""
 
-from test_check import (
-    ALL_PASS,
-    ANSWERS,
-    LATER,
-    NAMES,
-    checked,
-    hand_in,
-    only_answers,
-    results,
-    tiny,
-)
+import test_check as quick
 from tiny_chapter import RIGHT
 
-__all__ = ["checked", "hand_in", "tiny"]
+checked, hand_in, tiny = quick.checked, quick.hand_in, quick.tiny
 ENDS = "import os, threading, signal, subprocess as s, asyncio, _thread\n"
 FLOOD = "def flood():\n    while True: display('x' * 1000)\nthreading.Thread(target=flood).start()"
-MORE = LATER | {
+MORE = quick.LATER | {
     "quit": ("quit()", "error"),
     "timer of 2 s": (ENDS + "threading.Timer(2, os._exit, [0]).start()", "crashed"),
     "alarm": (ENDS + "signal.alarm(1)", "crashed"),
@@ -34,12 +24,12 @@ MORE = LATER | {
 def test_the_same_hand_ins_give_the_same_table(hand_in, checked):
     for name, (code, _) in MORE.items():
         hand_in(RIGHT | {"ex-tiny-1": f"{code}\ntotal = 6"}, f"{name}_07_tiny.ipynb")
-    for name, answers in ANSWERS.items():
+    for name, answers in quick.ANSWERS.items():
         code = {f"ex-tiny-{number}": answer for number, answer, _, _ in answers}
         hand_in(RIGHT | code, f"{name}/07_tiny.ipynb")
-    for name in [name for names in NAMES.values() for name in names]:
-        hand_in(RIGHT, f"{name}.ipynb", only_answers)
+    for name in [name for names in quick.NAMES.values() for name in names]:
+        hand_in(RIGHT, f"{name}.ipynb", quick.only_answers)
     tables = [[row | {"seconds": ""} for row in checked(10, late=4)] for _ in range(3)]
     assert tables[0] == tables[1] == tables[2]
     for name, (_, became) in MORE.items():
-        assert results(tables[0], name) == ALL_PASS | {"ex-tiny-1": became}
+        assert quick.results(tables[0], name) == quick.ALL_PASS | {"ex-tiny-1": became}
