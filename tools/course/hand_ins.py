@@ -17,7 +17,7 @@ ENDS = re.compile(r"\A## |^[^\w\n]*(?:solution-start|Solution)\b", re.M)  # what
 HIDDEN = re.compile(r"(?:^|/)(?:\.|__)")  # by editors and systems
 MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_(?:file|onlinetext)_?")
 # Of a copy: by Google Drive, by browsers, by Jupyter and systems; by an LMS, behind a chapter.
-MARK = re.compile(r"(?i)^copy (?:\(\d+\) )?of |[ _]?\(\d+\)$|[ _-]+copy ?\d*$|(?<=/)-\d+$")
+MARK = re.compile(r"(?i)^copy (?:\(\d+\) )?of |[ _]?\(\d+\)$|[ _-]+copy ?\d*$|(?<=/)(?:-\d+)+$")
 
 
 class HandIn(NamedTuple):
@@ -54,7 +54,7 @@ def without_marks(name: str, chapters: list[Chapter]) -> tuple[str, int]:
     """
     name, copy = unicodedata.normalize("NFC", MOODLE.sub("", name)), 0
     for chapter in chapters:
-        name = name.replace(chapter.stem, "/")  # which no name of a file has
+        name = re.sub(re.escape(chapter.stem), "/", name, flags=re.I)  # no file's name has a "/"
     while mark := MARK.search(name):
         name = name[: mark.start()] + name[mark.end() :]
         copy += int(re.sub(r"\D", "", mark[0]) or 1)

@@ -50,6 +50,7 @@ MARK = "COURSE_KERNEL"
 LARGEST_MESSAGE = 1_000_000  # bytes; what sends a larger one is not listened to any more
 LOOK = 0.2  # seconds between two looks at a kernel
 NO_MEMORY = ("MemoryError", "t allocate memory")  # Python's words, and PyTorch's
+NO_REPLY = (queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 OUT = 77  # exit status of a kernel that ends because one of its threads got no memory
 LIMITS = """\
 def set_limits():
@@ -105,13 +106,11 @@ class Kernel:
         while time.monotonic() < end:
             if STOP.is_set():
                 raise KeyboardInterrupt
-            if self.started.poll() not in (None, OUT):
+            if (status := self.started.poll()) not in (None, OUT):
                 return Reply("crashed", "the kernel has died")
-            if self.started.poll() or self.memory_used() > self.memory_mb * 2**20:
+            if status or self.memory_used() > self.memory_mb * 2**20:
                 return self.too_much
-            with suppress(
-                queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError
-            ):
+            with suppress(*NO_REPLY):
                 message = self.client.get_shell_msg(timeout=LOOK)
                 if message["parent_header"]["msg_id"] == request:
                     return self.read(message["content"])
