@@ -30,7 +30,7 @@ def test_a_text_is_read_line_by_line_and_directives_with_all_they_hold():
     [
         (":::{admonition} Open\ntext", "not closed by :::"),
         ("::::{exercise} A\n:::{figure} b\n:::", "not closed by ::::"),
-        ("a\n:::\nb\n:::", "expected the name"),
+        ("a\n:::\nb\n:::", "a directive's name"),
     ],
 )
 def test_what_myst_would_show_otherwise_is_refused(text, said):
