@@ -18,7 +18,8 @@ def texts(notebook):
 
 @pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
 def test_a_copy_has_the_lesson_and_the_exercises_and_no_solution(path):
-    notebook, copy, key = nbformat.read(path, 4), student.student_copy(path), student.key_copy(path)
+    notebook, copy = nbformat.read(path, 4), student.student_copy(path)
+    key = student.plain_notebook(path, last=False)
     for made in (copy, key):
         nbformat.validate(nbformat.reads(nbformat.writes(made), 4))
     solutions, inside = [], False  # by a way of its own: no directive is parsed

@@ -53,23 +53,15 @@ def read(config: Path = ROOT / "_config.yml", environment=os.environ) -> Address
         parts = urlsplit(url)
         if url and not (parts.scheme == "https" and parts.netloc):
             raise ValueError(f"_config.yml, {place}: expected https://…, or nothing; got {url!r}")
-        if (
-            place == "repository.url"
-            and parts.netloc == "github.com"
-            and parts.path.count("/") != 2
-        ):
+        if url == repository and parts.netloc == "github.com" and parts.path.count("/") != 2:
             raise ValueError(f"_config.yml, {place}: expected an owner and a name; got {url!r}")
     if not site and urlsplit(repository).netloc == "github.com":
-        site = pages_of(*repository.split("/")[-2:])
+        owner, name = repository.split("/")[-2:]
+        host = f"{owner.lower()}.github.io"  # of its GitHub Pages
+        site = f"https://{host}" if name.lower() == host else f"https://{host}/{name}"
     return Address(
         repository or None,
         setting("repository", "branch") or "main",
         site.rstrip("/") + "/" if site else None,
         hub or None,
     )
-
-
-def pages_of(owner: str, name: str) -> str:
-    """Return the address of a repository's GitHub Pages."""
-    host = f"{owner.lower()}.github.io"
-    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"

@@ -3,15 +3,14 @@
     anna/03_cifar10_feature_extraction.ipynb    a folder a student, or
     anna_03_cifar10_feature_extraction.ipynb    a file a student
 
-Only the answers count: the other cells of such a notebook may be changed or missing. They run in a
-fresh kernel (`kernels`) behind what they need of the book's own lesson, and the book's own check
-says what they are worth. It sees names and built-in functions as they were before the answers, and
-its verdict comes with a number that is new each time. So what an answer prints, asserts or shadows
-changes nothing.
+Only the answers count. They run in a fresh kernel (`kernels`) behind what they need of the book's
+own lesson, and the book's own check says what they are worth. It sees names and built-in functions
+as they were before the answers, and its verdict comes with a number that is new each time. So what
+an answer prints, asserts or shadows changes nothing.
 
-Still the check runs in the same process as the answers, and it meets what they change in place: in
-a module, or in the data of the lesson. An answer can be written to deceive this program, or to do
-harm (`kernels` says how far). A pass is no proof: look at the answers that matter.
+Still the check meets what answers change in place: in a module, or in the data of the lesson. An
+answer can be written to deceive this program, or to do harm (`kernels` says how far). A pass is no
+proof: look at the answers that matter.
 """
 
 import ast
@@ -29,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -41,18 +41,15 @@ from tools.course.kernels import BROKEN, Kernel, Reply, fresh_kernel
 
 LONGEST = 20_000  # characters, of an answer
 LESSON_SECONDS = 1200  # for what answers need of a lesson
+LATE = 4  # seconds: as long a kernel must live on after its last answer
 HEAD = ["student", "chapter", "exercise", "title", "result", "note", "seconds"]
 COPYING = threading.Lock()  # one copy of features at a time: a file that is being written is half
 
 
 class Result(NamedTuple):
-    """What became of an answer.
+    """What became of an answer."""
 
-    The result is "passed", "failed", "not answered", "missing", "error", one of BROKEN, or "open":
-    nothing that a program can check.
-    """
-
-    result: str
+    result: str  #: passed, failed, not answered, missing, error, of BROKEN, or open: has no check
     note: str = ""
     seconds: float = 0.0
 
@@ -89,42 +86,64 @@ def check_chapter(
 ) -> dict[str, Result]:
     """Run the answers of a notebook; return what became of each, by label.
 
-    An answer that breaks its kernel is left out when the others run in a new one.
+    All run together first. What does not pass runs again, in a kernel of its own; so do all if
+    their kernel broke. So none is blamed for what another one does, now or later.
     """
-    done = {}
+    done, todo = {}, []
     for exercise in chapter.exercises:
-        if look := first_look(exercise, answers.get(exercise.label, [])):
+        cells = answers.get(exercise.label, [])
+        if look := first_look(exercise, cells):
             done[exercise.label] = look
-    while todo := [each for each in chapter.exercises if each.label not in done]:
-        code = {each.label: code_in(answers[each.label]) for each in todo}
-        results = run_answers(chapter, todo, code, limits, features)
-        breaks = {label: result for label, result in results.items() if result.result in BROKEN}
-        done |= breaks or results
+        else:
+            todo.append(replace(exercise, answer=tuple(code_in(cells))))
+    run = partial(run_answers, chapter, limits=limits, features=features)
+    together = run(todo) if todo else {}
+    whole = not any(each.result in BROKEN for each in together.values())
+    for label, each in together.items():
+        if (whole and each.result == "passed") or len(together) == 1:  # which ran alone
+            done[label] = each
+    for place, exercise in enumerate(todo):
+        if exercise.label not in done:
+            sound = [each for each in todo[:place] if done[each.label].result not in BROKEN]
+            *_, done[exercise.label] = run(with_needed(exercise, sound)).values()
     return done
 
 
-def run_answers(
-    chapter: Chapter,
-    todo: list[Exercise],
-    code: dict[str, list[str]],
-    limits: Limits,
-    features: Path,
-) -> dict[str, Result]:
-    """Run answers in a fresh kernel, up to the first that breaks it."""
-    names, results = set(), {}
-    for part in reversed([part for exercise in todo for part in code[exercise.label]]):
+def with_needed(exercise: Exercise, earlier: list[Exercise]) -> list[Exercise]:
+    """Return an exercise behind those earlier ones whose answers it needs."""
+    found = [exercise]
+    for each in reversed(earlier):
+        if "%%" in "".join(each.answer) or exercises.needed(list(each.answer), names_before(found)):
+            found.insert(0, each)
+    return found
+
+
+def names_before(todo: list[Exercise]) -> set[str]:
+    """Return the names that answers and their checks need of what runs before them."""
+    names: set[str] = set()
+    for part in reversed([part for exercise in todo for part in exercise.answer]):
         names = exercises.wanted(part, names)
     for exercise in todo:
         names |= exercises.wanted(exercise.check, set()) - set(exercise.names)
+    return names
+
+
+def run_answers(
+    chapter: Chapter, todo: list[Exercise], limits: Limits, features: Path
+) -> dict[str, Result]:
+    """Run answers in a fresh kernel, up to the first that breaks it, be it a little later."""
+    results = {}
     try:
         with fresh_kernel(limits.memory_mb) as kernel:
-            prepare(kernel, exercises.needed(chapter.lesson, names), features)
+            prepare(kernel, exercises.needed(chapter.lesson, names_before(todo)), features)
             judge = bring_judge(kernel)
             for exercise in todo:
-                answer = code[exercise.label]
-                results[exercise.label] = run_answer(kernel, judge, exercise, answer, limits)
-                if results[exercise.label].result in BROKEN:
-                    break
+                result = results[exercise.label] = run_answer(kernel, judge, exercise, limits)
+                if result.result in BROKEN:
+                    return results
+            start, wait = time.monotonic(), f"await __import__('asyncio').sleep({LATE})"
+            if (reply := kernel.run(wait, LATE + limits.seconds)).status in BROKEN:
+                results[todo[-1].label] = broken(reply, start, limits)
     except (OSError, RuntimeError) as error:
         return {exercise.label: Result("error", str(error)) for exercise in todo}
     return results
@@ -149,7 +168,8 @@ def bring_judge(kernel: Kernel) -> str:
     name = f"judge_{secrets.token_hex(8)}"
     # With names of its own: those of the answers are none of its globals.
     kernel.run(f"{name} = {{}}; exec({JUDGE!r}, {name})", 60)
-    kernel.run(f"{name} = {name}['make_judge'](globals())", 60)
+    built_in = f"__import__('builtins').{name}"  # which `%reset` does not delete
+    kernel.run(f"{built_in} = {name}['make_judge'](globals()); del {name}", 60)
     return name
 
 
@@ -169,10 +189,9 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
             return nonce, "error", f"not there: {', '.join(missing)}"
         try:
             exec(compile(check, "check", "exec"), names_now | {name: names[name] for name in bound})
-        except AssertionError as error:
-            return nonce, "failed", (str(error) or "an assertion does not hold")[:300]
         except BaseException as error:
-            return nonce, "failed", f"{type(error).__name__}: {error}"[:300]
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            return nonce, "failed", f"{kind}{error}"[:300] or "an assertion does not hold"
         return nonce, "passed", ""
 
     return judge
@@ -181,19 +200,17 @@ def make_judge(names: dict) -> "Callable[[str, list[str], str], tuple[str, str, 
 JUDGE = inspect.getsource(make_judge)
 
 
-def run_answer(
-    kernel: Kernel, judge: str, exercise: Exercise, code: list[str], limits: Limits
-) -> Result:
+def run_answer(kernel: Kernel, judge: str, exercise: Exercise, limits: Limits) -> Result:
     """Run an answer and its check."""
     start, errors = time.monotonic(), []
-    for part in code:
+    for part in exercise.answer:
         reply = kernel.run(part, limits.seconds + start - time.monotonic())
         if reply.status in BROKEN:
             return broken(reply, start, limits)
         errors += [reply.text] if reply.status == "error" else []
     nonce = secrets.token_hex(16)
     call = f"{judge}({exercise.check!r}, {exercise.names!r}, {nonce!r})"
-    reply = kernel.run(call, limits.seconds)
+    reply = kernel.run("", limits.seconds, value=call)
     if reply.status in BROKEN:
         return broken(reply, start, limits)
     try:
@@ -202,7 +219,8 @@ def run_answer(
         number = result = note = ""
     seconds = time.monotonic() - start
     if number != nonce:
-        return Result("crashed", f"the check gave no result: {reply.text}", seconds)
+        said = reply.text.replace(judge, "it")  # which has another name each time
+        return Result("crashed", f"the check gave no result: {said}", seconds)
     return Result(result, errors[0] if errors and result == "error" else note, seconds)
 
 
@@ -216,16 +234,15 @@ def rows_of(
     hand_ins: list[HandIn], chapters: list[Chapter], limits: Limits, features: Path
 ) -> list[list[str]]:
     """Return the rows of a student: what can't be read, then the exercises of all chapters."""
-    student, newest = hand_ins[0].student, {}
+    student = hand_ins[0].student
     problems = [f"{each.path.name}: {each.problem}" for each in hand_ins if each.problem]
     rows = [row(student, "", Result("unreadable", problem)) for problem in problems]
-    for each in sorted(hand_ins, key=lambda each: each.path.lstat().st_mtime):
-        if not each.chapter:
-            continue
-        if older := newest.get(each.chapter.stem):
-            note = f"{older.path.name}: there is a newer notebook of this chapter"
+    ordered = sorted(hand_ins, key=lambda it: (it.path.lstat().st_mtime, it.copy, str(it.path)))
+    newest = {each.chapter.stem: each for each in ordered if each.chapter}
+    for each in ordered:
+        if each.chapter and (counts := newest[each.chapter.stem]) is not each:
+            note = f"{each.path.name}: {counts.path.name} counts, the newer one of this chapter"
             rows.append(row(student, each.chapter.stem, Result("left out", note)))
-        newest[each.chapter.stem] = each
     for chapter in chapters:
         results = {}
         if found := newest.get(chapter.stem):
@@ -246,7 +263,7 @@ def row(student: str, chapter: str, result: Result, exercise: Exercise | None = 
 
 def safe(text: str) -> str:
     """Return a text as a cell of a table: one line, and nothing that a spreadsheet computes."""
-    text = re.sub(r"\x1b\[[\d;]*m", "", text).encode("utf8", "replace").decode()
+    text = re.sub(r"\x1b\[[\d;]*m| at 0x[\da-fA-F]+", "", text).encode("utf8", "replace").decode()
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 

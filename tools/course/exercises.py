@@ -13,6 +13,7 @@ such a name stands for: assignments to its parts (`a.b = 1`, `a[0] = 1`), calls 
 import ast
 import re
 import symtable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -40,6 +41,7 @@ class Exercise:
     title: str
     cell: str  #: the id of the cell for the answer; of an open one, only students' copies have it
     source: str = ""  #: of that cell
+    answer: tuple[str, ...] = ()  #: the code of a student's answer
 
     @property
     def names(self) -> list[str]:
@@ -92,11 +94,9 @@ def read_chapters() -> list[Chapter]:
 @lru_cache(1000)
 def as_python(code: str) -> str:
     """Return the code of a cell with its magics as calls."""
-    try:
+    with suppress(*NOT_CODE):
         ast.parse(code)
         return code
-    except NOT_CODE:
-        pass
     if sum(any(sign in line for sign in "%!?") for line in code.split("\n")) > MOST_MAGICS:
         return code  # each of them takes IPython as long as all of the code does
     try:

@@ -4,8 +4,8 @@ Nothing here trusts a file: it may be anything, and is only read.
 """
 
 import json
-import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,10 @@ from tools.course.exercises import Chapter, Exercise
 
 LARGEST = 20_000_000  # bytes
 ENDS = re.compile(r"\A## |^[^\w\n]*(?:solution-start|Solution)\b", re.M)  # what ends an answer
+HIDDEN = re.compile(r"(?:^|/)(?:\.|__)")  # by editors and systems
+MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_(?:file|onlinetext)_?")
+# Of a copy: by Google Drive, by browsers, by Jupyter and systems; by an LMS, behind a chapter.
+MARK = re.compile(r"(?i)^copy (?:\(\d+\) )?of |[ _]?\(\d+\)$|[ _-]+copy ?\d*$|(?<=/)(?:-\d+)+$")
 
 
 class HandIn(NamedTuple):
@@ -24,37 +28,43 @@ class HandIn(NamedTuple):
     chapter: Chapter | None = None
     cells: tuple[dict, ...] = ()
     problem: str = ""
+    copy: int = 0  #: the newest has the highest, where all came at the same moment
 
 
 def find(folder: Path, chapters: list[Chapter]) -> Iterator[HandIn]:
     """Give what every student has handed in: what lies in a folder, or one file."""
-    for entry in visible(folder):
-        if entry.is_symlink() or not entry.is_dir():
-            found = read(entry.stem, entry, chapters)
-            name = entry.stem.replace(found.chapter.stem, "") if found.chapter else entry.stem
-            name = re.sub(r"\(\d+\)", "", name).strip(" _-")
-            yield found._replace(student=name or folder.resolve().name)
+    for entry in sorted(folder.glob("*")):
+        name = unicodedata.normalize("NFC", entry.name)
+        if HIDDEN.match(name):
             continue
-        files = list(all_files(entry))
-        yield from (read(entry.name, path, chapters) for path in files)
-        if not files:
-            yield HandIn(entry.name, entry, problem="the folder is empty")
+        in_folder = entry.is_dir() and not entry.is_symlink()
+        files = all_files(entry) if in_folder else [entry]
+        for path in files or [entry]:
+            words, copy = without_marks(path.stem, chapters)
+            moodle = MOODLE.match(name)
+            student = moodle.expand(r"\1 (\2)") if moodle else name if in_folder else words
+            found = read(student or folder.resolve().name, path, chapters)
+            yield found._replace(copy=copy)
 
 
-def visible(folder: Path) -> list[Path]:
-    """Return what lies in a folder, but for what editors and systems hide."""
-    if not os.access(folder, os.R_OK | os.X_OK):
-        return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+def without_marks(name: str, chapters: list[Chapter]) -> tuple[str, int]:
+    """Return whom the name of a file names, and which copy it is, by the marks of copies in it.
+
+    A number behind a student's name is no such mark: group-1 and group-2 are two.
+    """
+    name, copy = unicodedata.normalize("NFC", MOODLE.sub("", name)), 0
+    for chapter in chapters:
+        name = re.sub(re.escape(chapter.stem), "/", name, flags=re.I)  # no file's name has a "/"
+    while mark := MARK.search(name):
+        name = name[: mark.start()] + name[mark.end() :]
+        copy += int(re.sub(r"\D", "", mark[0]) or 1)
+    return name.replace("/", "").strip(" _-"), copy
 
 
-def all_files(folder: Path) -> Iterator[Path]:
-    """Give the files and links in a folder and in its folders; follow no link."""
-    for path in visible(folder):
-        if path.is_dir() and not path.is_symlink():
-            yield from all_files(path)
-        else:
-            yield path
+def all_files(folder: Path) -> list[Path]:
+    """Return the files and links in a folder and in its folders; follow no link."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    return [path for path in found if not HIDDEN.search(path.relative_to(folder).as_posix())]
 
 
 def read(student: str, path: Path, chapters: list[Chapter]) -> HandIn:
@@ -62,6 +72,8 @@ def read(student: str, path: Path, chapters: list[Chapter]) -> HandIn:
     try:
         if path.is_symlink():
             raise ValueError("a link, which is not followed: hand in the file itself")
+        if path.is_dir():
+            raise ValueError("the folder is empty")
         if path.suffix.lower() != ".ipynb" or not path.is_file():
             raise ValueError("not a notebook: expected a file that ends in .ipynb")
         if path.stat().st_size > LARGEST:

@@ -6,11 +6,10 @@ code may take so long. In the end all of its processes are killed, also those th
 a variable of the environment marks them.
 
 That keeps mistakes apart, not malice. A process may do what its user may: read and change that
-user's files, kill that user's processes, start very many of its own, talk to the network (the
-variables that lead programs to a proxy lead nowhere here, and nothing has to obey them), and take
-the mark off. Memory is looked at five times a second; on Linux, one process can't get more in
-between, either. For code that you don't trust, run all of this in the container of
-`.binder/Dockerfile`, without a network.
+user's files, kill that user's processes, start very many of its own, talk to the network (by a
+proxy that is not there, if it obeys), and take the mark off. Memory is looked at five times a
+second; on Linux, one process can't get more in between, either. For code that you don't trust, run
+all of this in the container of `.binder/Dockerfile`, without a network.
 """
 
 import os
@@ -44,14 +43,24 @@ SETTINGS = {
     "TQDM_DISABLE": "1",
     "MPLBACKEND": "agg",
     "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",  # the same messages each time
     "CUDA_VISIBLE_DEVICES": "",
 } | dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
 MARK = "COURSE_KERNEL"
 LARGEST_MESSAGE = 1_000_000  # bytes; what sends a larger one is not listened to any more
 LOOK = 0.2  # seconds between two looks at a kernel
+NO_MEMORY = ("MemoryError", "t allocate memory")  # Python's words, and PyTorch's
+NO_REPLY = (queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+OUT = 77  # exit status of a kernel that ends because one of its threads got no memory
 LIMITS = """\
 def set_limits():
-    import os, sys
+    import os, sys, threading
+    def stay():
+        raise SystemExit("an answer can't end the kernel")
+    def end(thread):
+        if any(words in repr(thread.exc_value) for words in {words}):
+            os._exit(77)
+    get_ipython().ask_exit, threading.excepthook = stay, end  # quit() would end it later
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf8")
     try:
         import resource
@@ -67,13 +76,10 @@ STARTING = threading.Lock()  # or else two kernels may choose the same port
 
 
 class Reply(NamedTuple):
-    """What became of a piece of code: "ok", "error", or one of BROKEN, which ends the kernel's use.
+    """What became of a piece of code."""
 
-    The text is the last expression's value as `repr` shows it, or what went wrong.
-    """
-
-    status: str
-    text: str
+    status: str  #: "ok", "error", or one of BROKEN, which ends the kernel's use
+    text: str  #: a value as `repr` shows it, or what went wrong
 
 
 class Kernel:
@@ -83,49 +89,42 @@ class Kernel:
         """Take a kernel that `manager` has started."""
         self.manager, self.client = manager, manager.client()
         self.folder, self.memory_mb = folder, memory_mb
-        assert isinstance(manager.provisioner, LocalProvisioner)
+        self.too_much = Reply("memory", f"more than {memory_mb} MB")  # whoever notices it
+        assert isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.process
+        self.started = manager.provisioner.process
         self.process = psutil.Process(manager.provisioner.pid)
 
-    def run(self, code: str, seconds: float) -> Reply:
-        """Run code, for so many seconds at most; what it prints is lost."""
-        request = self.client.execute(code, store_history=False, allow_stdin=False)
-        end, look, value, error = time.monotonic() + seconds, 0.0, "", ""
-        while True:
-            now = time.monotonic()
-            if STOP.is_set():
-                raise RuntimeError("stopped before it was run")
-            if now > look:
-                if not self.manager.is_alive():
-                    return Reply("crashed", "the kernel has died")
-                if self.memory_used() > self.memory_mb * 2**20:
-                    return Reply("memory", f"more than {self.memory_mb} MB")
-                look = now + LOOK
-            if now > end:
-                return Reply("timeout", f"longer than {seconds:.1f} s")
-            kind, text = self.next_message(request)
-            if kind == "execute_result":
-                value = text
-            elif kind == "error":
-                error = text
-            elif kind == "idle" and ("MemoryError" in error or "t allocate memory" in error):
-                return Reply("memory", error)
-            elif kind == "idle":
-                return Reply("error", error) if error else Reply("ok", value)
+    def run(self, code: str, seconds: float, value: str = "None") -> Reply:
+        """Run code, and then tell a value, in so many seconds at most.
 
-    def next_message(self, request: str) -> tuple[str, str]:
-        """Wait for a message on a request; return its kind and its text, or nothing."""
-        try:
-            message = self.client.get_iopub_msg(timeout=LOOK)
-            kind, content = message["msg_type"], message["content"]
-            if message["parent_header"]["msg_id"] != request:
-                return "", ""
-            if kind == "execute_result":
-                return kind, str(content["data"]["text/plain"])
-            if kind == "error":
-                return kind, f"{content['ename']}: {content['evalue']}"
-            return (str(content["execution_state"]), "") if kind == "status" else ("", "")
-        except (queue.Empty, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            return "", ""  # nothing has come, or what no kernel in its right mind sends
+        Only the reply is listened to: where much is shown, some of it gets lost on the way.
+        """
+        request = self.client.execute(
+            code, store_history=False, stop_on_error=False, user_expressions={"value": value}
+        )
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if STOP.is_set():
+                raise KeyboardInterrupt
+            if (status := self.started.poll()) not in (None, OUT):
+                return Reply("crashed", "the kernel has died")
+            if status or self.memory_used() > self.memory_mb * 2**20:
+                return self.too_much
+            with suppress(*NO_REPLY):
+                message = self.client.get_shell_msg(timeout=LOOK)
+                if message["parent_header"]["msg_id"] == request:
+                    return self.read(message["content"])
+        return Reply("timeout", f"longer than {seconds:.1f} s")
+
+    def read(self, content: dict) -> Reply:
+        """Return what a reply says; one that no kernel in its right mind sends raises an error."""
+        if content["status"] == "ok":
+            content = content["user_expressions"]["value"]
+        ok = content["status"] == "ok"
+        text = content["data"]["text/plain"] if ok else f"{content['ename']}: {content['evalue']}"
+        if any(words in text for words in NO_MEMORY):
+            return self.too_much
+        return Reply("ok" if ok else "error", text.replace(str(self.folder), ""))
 
     def memory_used(self) -> int:
         """Return the bytes that the kernel and its children hold."""
@@ -160,9 +159,8 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
             )  # fmt: skip
         kernel = Kernel(manager, folder, memory_mb)
         try:
-            kernel.client.start_channels()
-            kernel.client.wait_for_ready(timeout=120)
-            kernel.run(LIMITS.format(limit=memory_mb * 2**20), 60)
+            kernel.client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+            kernel.run(LIMITS.format(limit=memory_mb * 2**20, words=NO_MEMORY), 120)
             yield kernel
         finally:
             kernel.client.stop_channels()

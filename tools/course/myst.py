@@ -47,9 +47,7 @@ def parse(text: str) -> list[str | Directive]:
             continue
         start, end = token.map
         if not (opens := OPENS.match(token.info)):
-            raise ValueError(
-                f"{lines[start]}: expected the name of a directive, such as {{figure}}"
-            )
+            raise ValueError(f"{lines[start]}: expected a directive's name, such as {{figure}}")
         if end - start < 2 or not re.fullmatch(f"{token.markup}:*", lines[end - 1].strip()):
             raise ValueError(f"{lines[start]}: this directive is not closed by {token.markup}")
         options, body = {}, token.content.split("\n")[:-1]

@@ -51,7 +51,7 @@ def plain_directive(directive: Directive) -> list[str]:
     folded = "dropdown" in directive.options.get("class", "").split()
     match directive.name:
         case "admonition" if not folded:
-            return quote([f"**{directive.title}**", "", *body])
+            return [f"> {line}".rstrip() for line in (f"**{directive.title}**", "", *body)]
         case "admonition" | "dropdown":
             return fold(directive.title, body)
         case "figure":
@@ -67,11 +67,6 @@ def plain_directive(directive: Directive) -> list[str]:
             return []
         case _:
             raise ValueError(f"no plain form of the directive {directive.name} is known")
-
-
-def quote(lines: list[str]) -> list[str]:
-    """Return the lines as a quotation."""
-    return [f"> {line}".rstrip() for line in lines]
 
 
 def fold(title: str, lines: list[str]) -> list[str]:

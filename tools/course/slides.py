@@ -151,12 +151,9 @@ class Deck:
         self.stacks.append([])
         self.section = title
         told = self.guide.get(title, {})
-        notes = ""
-        if told:
-            notes = f"**{told['minutes']} minutes.** {told['aim']}"
-            for part, name in list(guide.PARTS.items())[1:]:
-                if part in told:
-                    notes += f"\n\n**{name}.** {told[part]}"
+        notes = f"**{told['minutes']} minutes.** {told['aim']}" if told else ""
+        for part, name in list(guide.PARTS.items())[1:]:
+            notes += f"\n\n**{name}.** {told[part]}" if part in told else ""
         self.add(f"<h{level}>{render(title)[3:-5]}</h{level}>", "heading", notes)
 
     def say(self, paragraph: str) -> None:
@@ -174,15 +171,12 @@ class Deck:
     def box(self, box: Directive) -> None:
         """Show a box whole, on a slide of its own."""
         text, kind = box.body, (box.options.get("class") or "box").split()[0]
-        title = "" if kind == "chapter-box" else f"<h3>{escape(box.title)}</h3>"
         if kind == "chapter-box":
             self.stacks[-1][-1]["html"] += render(text)
             self.leads = MOST_LEADS
-        else:
-            table, rest = split_table(text)
-            self.add(title + render(table or rest), kind + dense(table or rest))
-            if table and rest:
-                self.add(title + render(rest), kind + dense(rest))
+            return
+        for part in filter(None, split_table(text)):
+            self.add(f"<h3>{escape(box.title)}</h3>{render(part)}", kind + dense(part))
 
     def figure(self, figure: Directive) -> None:
         """Show a figure of the book."""

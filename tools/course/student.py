@@ -8,6 +8,7 @@ gets an empty one: that is how `check` finds the answers.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -69,11 +70,6 @@ def without_solutions(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def key_copy(path: Path) -> NotebookNode:
-    """Return a chapter with its outputs, and each solution behind its exercise."""
-    return plain_notebook(path, last=False)
-
-
 def write_copies(folder: Path, notebooks: dict[str, str]) -> None:
     """Write notebooks, by the names of their files, into a folder, and into a zip beside it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +81,7 @@ def write_copies(folder: Path, notebooks: dict[str, str]) -> None:
 
 def main(out: Path) -> int:
     """Write the copies and the key into a folder; return the exit status."""
-    makers = {"students": student_copy, "key": key_copy}
+    makers = {"students": student_copy, "key": partial(plain_notebook, last=False)}
     names = [*makers, *(f"{name}.zip" for name in makers)]
     if not (out / README).exists() and any((out / name).exists() for name in names):
         print(f"{out} has files that are not of this: name another folder", file=sys.stderr)
