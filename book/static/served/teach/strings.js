@@ -52,11 +52,11 @@ globalThis.Teach = {};
       "This browser can’t run the network: it lacks WebAssembly with SIMD, or forbids it. The head " +
       "still trains on the book’s pictures; for photos of your own, use a newer browser.",
     otherPixels:
-      "This browser protects against fingerprinting: it gives this page other pixels than those of a picture, " +
-      "and the network would learn from noise. The head still trains on the book’s pictures; for photos of your " +
-      "own, allow this page to read pixels and try again. Firefox, Tor Browser, LibreWolf, Mullvad: click the " +
-      "picture in the address bar and allow “Extract canvas data”, or turn off privacy.resistFingerprinting (in " +
-      "a private window: the shield’s tracking protection). Brave: click the lion and allow fingerprinting.",
+      "This browser changes the pixels that a page reads, as a protection against fingerprinting: the network " +
+      "would learn from noise. Allow this page to read them, and try again. Firefox, Tor Browser, LibreWolf, " +
+      "Mullvad Browser: click the picture icon in the address bar and allow “Extract canvas data”, or turn off " +
+      "privacy.resistFingerprinting; in a private window, turn off the tracking protection at the shield. Brave: " +
+      "click the lion and allow fingerprinting. The head still trains on the book’s pictures.",
     tooOld: "This browser is too old for this page: it can’t unpack what the page needs.",
     noFile: (name) => `${name} did not load. Is the folder of the site whole? Reload the page.`,
     noMemory: "There is not enough memory for the network. Close other pages, and reload this one.",
