@@ -230,10 +230,9 @@ def test_pictures_are_upright_on_white_and_small_however_large(taught):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it by a quarter
     wide = picture_of((60, 0, 90), 300, 200, form="JPEG", exif=exif, quality=95)
-    shade = np.linspace(0, 255, 7300)
-    large = file_of(np.broadcast_to(shade, (5500, 7300)))  # 40 megapixels
-    half = np.where(np.arange(80) < 40, 0, 255)  # transparent, and opaque
-    see_through = file_of(np.dstack([shade[:6400].reshape(80, 80)] * 3 + [np.tile(half, (80, 1))]))
+    large = file_of(np.broadcast_to(np.linspace(0, 255, 7300), (5500, 7300)))  # 40 megapixels
+    y, x = np.indices((80, 80))
+    see_through = file_of(np.dstack([3 * x, 2 * y, x + y, 255 * (x > 40)]))
     crop = v2.Compose([v2.Resize(183), v2.CenterCrop(160)])
     for content in (wide, see_through, large):
         expected = crop(open_picture(io.BytesIO(content), 10**6)).permute(1, 2, 0).numpy()
@@ -268,7 +267,16 @@ def test_from_a_server_it_trains_at_once_and_asks_no_other_host(page, addresses)
     assert refused and any("Content Security Policy" in error for error in page.errors)
 
 
-def test_sliders_and_buttons_do_what_they_say(taught):
+EXPERIMENTS = {  # what each sets up
+    "few": "source === 'book' && Teach.state.result.learned.length === 2",
+    "shuffled": "source === 'book' && document.querySelectorAll('#teach .tick input')[1].checked",
+    "background": "source === 'lit' && Teach.state.pictures.length === 80",
+    "stranger": "asked.picture.name === 'airplane'",
+    "own": "source === 'own'",
+}
+
+
+def test_sliders_buttons_and_experiments_do_what_they_say(taught):
     learned = "Teach.state.result.learned.map((p) => p.name)"
     move(taught, "labeled pictures of each class", 3)
     before = taught.evaluate(learned)
@@ -284,17 +292,6 @@ def test_sliders_and_buttons_do_what_they_say(taught):
     taught.get_by_label("learning rate").evaluate(MOVE, 1)
     expect(taught.locator("#teach .warning")).to_contain_text("became too large")
 
-
-EXPERIMENTS = {  # what each sets up
-    "few": "source === 'book' && Teach.state.result.learned.length === 2",
-    "shuffled": "source === 'book' && document.querySelectorAll('#teach .tick input')[1].checked",
-    "background": "source === 'lit' && Teach.state.pictures.length === 80",
-    "stranger": "asked.picture.name === 'airplane'",
-    "own": "source === 'own'",
-}
-
-
-def test_every_experiment_is_set_up_by_its_button(taught):
     for name, expected in EXPERIMENTS.items():
         taught.get_by_label("steps").evaluate(MOVE, 5)
         box = taught.locator(f"#experiment-{name}")
@@ -366,7 +363,6 @@ def test_files_that_are_no_pictures_are_named(taught):
         "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or the like.*save it as JPEG"),
         "phone.mov": (b"\0\0\0\x14ftypqt  " + bytes(40), "a video; save single pictures"),
         "film.webm": (b"\x1aE\xdf\xa3" + bytes(40), "a video"),
-        "film.avi": (b"RIFF\0\0\0\0AVI LIST" + bytes(40), "a video"),
         "scan.tif": (picture_of(0, form="TIFF"), "TIFF, .*save it as JPEG or PNG"),
         "drawing.svg": (hostile, "a drawing"),
         "all.zip": (b"PK\3\4" + bytes(40), "an archive; unpack it"),
@@ -383,8 +379,7 @@ def test_files_that_are_no_pictures_are_named(taught):
     small, photo = picture_of(90, form="JPEG"), picture_of(90, form="JPEG", seed=9)
     photo = photo[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + photo[2:]
     files |= {"photo.jpg": (photo, None), "half a photo.jpg": (photo[:-500], "cut off")}
-    contents = [(name, content) for name, (content, _) in files.items()]
-    drop(taught, "#teach .category[data-label='0']", contents)
+    drop(taught, "#teach .category[data-label='0']", [(name, files[name][0]) for name in files])
     expect(status_of(taught)).to_contain_text(f"{len(files)} pictures in")
     said = taught.locator("#teach ul").inner_text()
     for name, (_, why) in files.items():
@@ -420,12 +415,9 @@ def test_what_comes_at_once_is_done_in_turn_and_nothing_is_lost(taught):
 
 
 HANG = """() => {
-    const make = createImageBitmap;
-    const released = new Promise((release) => (globalThis.release = release));
-    createImageBitmap = async (file, options) => {
-        if (file.name !== "quick.png") await released;
-        return make(file, options);
-    };
+    const [make, released] = [createImageBitmap, new Promise((go) => (globalThis.release = go))];
+    createImageBitmap = async (file, options) =>
+        (file.name === "quick.png" || (await released), make(file, options));
 }"""
 
 
@@ -445,8 +437,7 @@ def test_looking_can_be_stopped_and_the_last_question_is_answered(taught):
     stop.click()
     expect(taught.locator("#teach [role=alert]")).to_contain_text("left out")
     taught.wait_for_function("() => Teach.state.pictures.length > 2")
-    names = taught.evaluate("Teach.state.pictures.map((p) => p.name)")
-    assert len(names) < 42 and "hangs.png" not in names
+    assert taught.evaluate("Teach.state.pictures.every((p, i) => i < 41 && p.name !== 'hangs.png')")
 
     drop(taught, "#teach .look", [("early.png", picture_of(50))])
     expect(taught.locator("#teach .answer")).to_contain_text("There is no head yet")
@@ -463,11 +454,7 @@ def test_looking_can_be_stopped_and_the_last_question_is_answered(taught):
 
 
 LIES = (  # what browsers that protect against fingerprinting make of the pixels that a page reads
-    *(
-        "data.fill(255)",
-        "data[4 * 5000 + 1] ^= 1",
-        "data.set(crypto.getRandomValues(data.slice(4e4)))",
-    ),
+    *("data.fill(255)", "data[20001] ^= 1", "crypto.getRandomValues(data.subarray(4e4))"),
     "data.forEach((byte, i) => (data[i] = 255 * (byte / 255) ** 0.99))",
     "data.forEach((byte, i) => (data[i] = (byte * 254) / 255))",
 )
@@ -508,6 +495,29 @@ def test_a_browser_that_cannot_is_told_so_and_does_what_it_can(page, addresses, 
 # ---- what is taken away --------------------------------------------------------------------------
 
 
+def taught_file(tensors=None, **notes):
+    settings = {"labeled": 1, "rate": -2, "steps": 9, "decay": -3, "seed": 1}
+    card = {"format": "transfer-learning-hands-on 1", "backbone": backbone.NAME, "size": "160"}
+    card |= {"classes": '["a", "b"]', "files": '["1", "2"]', "settings": json.dumps(settings)}
+    arrays = {"features": np.ones((2, 1280), np.float32), "held": np.arange(2)}
+    arrays |= {"labels": np.arange(2)} | (tensors or {})
+    return safetensors.numpy.save(arrays, card | notes)
+
+
+HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
+BAD_FILES = {
+    "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
+    "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
+    "this page did not save it": [
+        *(b"", (4).to_bytes(8, "little") + b"null", taught_file(format="another")),
+        *(taught_file(classes='["a"]'), taught_file(files='["1", "2", "3"]')),
+        taught_file(settings="null"),
+        taught_file({"labels": np.array([0, 7])}),
+        taught_file({"features": np.full((2, 1280), np.nan, np.float32)}),
+    ],
+}
+
+
 def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     move(taught, "labeled pictures of each class", 4)
     before = taught.evaluate(LAST)
@@ -532,17 +542,17 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     assert state["features"].shape == (397, 1280) and state["held"].sum() == 153
     assert state["labels"].shape == (397,) and set(state["labels"]) == {0, 1}
 
-    onnxruntime = pytest.importorskip("onnxruntime")
-    exec(export, names)
-    session = onnxruntime.InferenceSession("taught.onnx", providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {session.get_inputs()[0].name: names["picture"][None].numpy()})
-    with torch.inference_mode():
-        expected = names["model"](names["picture"][None])
-    torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=0)
-
     taught.reload()
     wait_for_head(taught)
-    choose_files(taught, taught.get_by_label("Load them again"), "taught.safetensors")
+    button = taught.get_by_label("Load them again")
+    for reason, contents in BAD_FILES.items():
+        for content in contents:
+            (tmp_path / "bad").write_bytes(content)
+            taught.evaluate("document.querySelectorAll('#teach .status')[1].textContent = ''")
+            choose_files(taught, button, "bad")
+            expect(status_of(taught, "last")).to_contain_text(reason)
+            assert taught.evaluate("Teach.state.pictures.length") == 397
+    choose_files(taught, button, "taught.safetensors")
     expect(status_of(taught, "last")).to_contain_text("Loaded: 397 pictures")
     after = taught.evaluate(LAST)
     assert after["heldRight"] == before["heldRight"]
@@ -559,44 +569,16 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     exec(cell, names)
     assert re.findall(r"'(.*?)': ", capsys.readouterr().out) == ["caf\u00e9", "caf\u00e9 (2)"]
 
-
-def taught_file(tensors=None, **notes):
-    settings = {"labeled": 1, "rate": -2, "steps": 9, "decay": -3, "seed": 1}
-    card = {"format": "transfer-learning-hands-on 1", "backbone": backbone.NAME, "size": "160"}
-    card |= {"classes": '["a", "b"]', "files": '["1", "2"]', "settings": json.dumps(settings)}
-    arrays = {"features": np.ones((2, 1280), np.float32), "held": np.arange(2)}
-    arrays |= {"labels": np.arange(2)} | (tensors or {})
-    return safetensors.numpy.save(arrays, card | notes)
-
-
-HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
-BAD_FILES = {
-    "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
-    "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
-    "this page did not save it": [
-        b"",
-        (4).to_bytes(8, "little") + b"null",
-        taught_file(format="another"),
-        taught_file(classes='["a"]'),
-        taught_file(files='["1", "2", "3"]'),
-        taught_file(settings="null"),
-        taught_file({"labels": np.array([0, 7])}),
-        taught_file({"features": np.full((2, 1280), np.nan, np.float32)}),
-    ],
-}
-
-
-def test_a_file_that_cannot_be_loaded_changes_nothing(taught, tmp_path):
-    path, button = tmp_path / "file.safetensors", taught.get_by_label("Load them again")
-    for reason, contents in BAD_FILES.items():
-        for content in contents:
-            path.write_bytes(content)
-            taught.evaluate("document.querySelectorAll('#teach .status')[1].textContent = ''")
-            choose_files(taught, button, path)
-            expect(status_of(taught, "last")).to_contain_text(reason)
-            assert taught.evaluate("Teach.state.pictures.length") == 397
-    path.write_bytes(taught_file())
-    choose_files(taught, button, path)
+    (tmp_path / "small").write_bytes(taught_file())
+    choose_files(taught, button, "small")
     expect(status_of(taught, "last")).to_contain_text("Loaded: 2 pictures as features")
     taught.locator("label", has_text="224 pixels").click()
     expect(status_of(taught)).to_contain_text("Loaded features have one size")
+
+    onnxruntime = pytest.importorskip("onnxruntime")
+    exec(export, names)
+    session = onnxruntime.InferenceSession("taught.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {session.get_inputs()[0].name: names["picture"][None].numpy()})
+    with torch.inference_mode():
+        expected = names["model"](names["picture"][None])
+    torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=0)
