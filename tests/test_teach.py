@@ -84,11 +84,15 @@ def in_base64(content):
     return base64.b64encode(content).decode()
 
 
-def picture_of(color, width=90, height=70, form="PNG", seed=0, **options):
-    pixels = np.random.default_rng(seed).integers(0, 90, (height, width, 3)) + color
+def file_of(pixels, kind=np.uint8, form="PNG", **options):
     content = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(content, form, **options)
+    Image.fromarray(pixels.astype(kind)).save(content, form, **options)
     return content.getvalue()
+
+
+def picture_of(color, width=90, height=70, seed=0, **options):
+    pixels = np.random.default_rng(seed).integers(0, 90, (height, width, 3)) + color
+    return file_of(pixels.clip(0, 255), **options)
 
 
 def drop(page, target, files):
@@ -225,18 +229,12 @@ def test_pictures_are_upright_on_white_and_small_however_large(taught):
     """Compare with the notebooks' way to open a picture."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it by a quarter
-    wide = picture_of((60, 0, 90), 300, 200, "JPEG", exif=exif, quality=95)
-    see_through = io.BytesIO()
-    alpha = Image.fromarray(np.full((80, 80), 255, np.uint8))
-    alpha.paste(0, (0, 0, 40, 80))
-    image = Image.open(io.BytesIO(picture_of((20, 90, 20), 80, 80)))
-    image.putalpha(alpha)
-    image.save(see_through, "PNG")
-    large = io.BytesIO()
-    shade = np.linspace(0, 255, 7300).astype(np.uint8)
-    Image.fromarray(np.broadcast_to(shade, (5500, 7300))).save(large, "PNG")  # 40 megapixels
+    wide = picture_of((60, 0, 90), 300, 200, form="JPEG", exif=exif, quality=95)
+    large = file_of(np.broadcast_to(np.linspace(0, 255, 7300), (5500, 7300)))  # 40 megapixels
+    y, x = np.indices((80, 80))
+    see_through = file_of(np.dstack([3 * x, 2 * y, x + y, 255 * (x > 40)]))
     crop = v2.Compose([v2.Resize(183), v2.CenterCrop(160)])
-    for content in (wide, see_through.getvalue(), large.getvalue()):
+    for content in (wide, see_through, large):
         expected = crop(open_picture(io.BytesIO(content), 10**6)).permute(1, 2, 0).numpy()
         found = taught.evaluate(
             f"async (text) => {{{BLOB} return [...await Teach.look(blob(text), 160)]}}",
@@ -269,7 +267,16 @@ def test_from_a_server_it_trains_at_once_and_asks_no_other_host(page, addresses)
     assert refused and any("Content Security Policy" in error for error in page.errors)
 
 
-def test_sliders_and_buttons_do_what_they_say(taught):
+EXPERIMENTS = {  # what each sets up
+    "few": "source === 'book' && Teach.state.result.learned.length === 2",
+    "shuffled": "source === 'book' && document.querySelectorAll('#teach .tick input')[1].checked",
+    "background": "source === 'lit' && Teach.state.pictures.length === 80",
+    "stranger": "asked.picture.name === 'airplane'",
+    "own": "source === 'own'",
+}
+
+
+def test_sliders_buttons_and_experiments_do_what_they_say(taught):
     learned = "Teach.state.result.learned.map((p) => p.name)"
     move(taught, "labeled pictures of each class", 3)
     before = taught.evaluate(learned)
@@ -285,17 +292,6 @@ def test_sliders_and_buttons_do_what_they_say(taught):
     taught.get_by_label("learning rate").evaluate(MOVE, 1)
     expect(taught.locator("#teach .warning")).to_contain_text("became too large")
 
-
-EXPERIMENTS = {  # what each sets up
-    "few": "source === 'book' && Teach.state.result.learned.length === 2",
-    "shuffled": "source === 'book' && document.querySelectorAll('#teach .tick input')[1].checked",
-    "background": "source === 'lit' && Teach.state.pictures.length === 80",
-    "stranger": "asked.picture.name === 'airplane'",
-    "own": "source === 'own'",
-}
-
-
-def test_every_experiment_is_set_up_by_its_button(taught):
     for name, expected in EXPERIMENTS.items():
         taught.get_by_label("steps").evaluate(MOVE, 5)
         box = taught.locator(f"#experiment-{name}")
@@ -359,23 +355,37 @@ def test_own_pictures_in_three_classes_by_keyboard(taught, tmp_path):
 def test_files_that_are_no_pictures_are_named(taught):
     choose_own(taught)
     hostile = b'<svg xmlns="http://www.w3.org/2000/svg"><script>x()</script></svg>'
+    ramp = np.arange(4096).reshape(64, 64)
     files = {  # and what is said about each
         "good.png": (picture_of(100), None),
         "again.png": (picture_of(100), "the same picture as good.png"),
         "empty.jpg": (b"", "an empty file"),
-        "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "save it as JPEG"),
-        "drawing.svg": (hostile, "no picture"),
+        "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or the like.*save it as JPEG"),
+        "phone.mov": (b"\0\0\0\x14ftypqt  " + bytes(40), "a video; save single pictures"),
+        "film.webm": (b"\x1aE\xdf\xa3" + bytes(40), "a video"),
+        "scan.tif": (picture_of(0, form="TIFF"), "TIFF, .*save it as JPEG or PNG"),
+        "drawing.svg": (hostile, "a drawing"),
+        "all.zip": (b"PK\3\4" + bytes(40), "an archive; unpack it"),
         "line.png": (picture_of(0, width=300, height=2), "a line of 300 × 2 pixels"),
-        "half.jpg": (picture_of(0, form="JPEG")[:150], "no picture"),
-        "<img src=x onerror=alert(1)>.png": (b"GIF89a", "no picture"),
+        "12 bits.png": (file_of(ramp, np.uint16), "brightest pixel is 15 of 255"),
+        "16 bits.png": (file_of(16 * ramp, np.uint16), None),
+        "night.png": (file_of(ramp % 9), None),
+        "<img src=x onerror=alert(1)>.png": (b"a picture, they say", "no picture"),
     }
-    contents = [(name, content) for name, (content, _) in files.items()]
-    drop(taught, "#teach .category[data-label='0']", contents)
-    expect(status_of(taught)).to_contain_text("8 pictures in")
+    for seed, form in enumerate(("JPEG", "PNG", "GIF", "BMP", "WEBP"), 1):
+        content = picture_of(50, form=form, seed=seed)
+        files[f"whole.{form}"] = (content + b"and what a phone adds\0" * 99, None)
+        files[f"half.{form}"] = (content[: len(content) // 2], "cut off: .*copy it again")
+    small, photo = picture_of(90, form="JPEG"), picture_of(90, form="JPEG", seed=9)
+    photo = photo[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + photo[2:]
+    files |= {"photo.jpg": (photo, None), "half a photo.jpg": (photo[:-500], "cut off")}
+    drop(taught, "#teach .category[data-label='0']", [(name, files[name][0]) for name in files])
+    expect(status_of(taught)).to_contain_text(f"{len(files)} pictures in")
     said = taught.locator("#teach ul").inner_text()
     for name, (_, why) in files.items():
         assert why is None or re.search(f"{re.escape(name)}: .*{why}", said), name
-    assert taught.evaluate("Teach.state.pictures.map((p) => p.name)") == ["good.png"]
+    taken = [name for name, (_, why) in files.items() if why is None]
+    assert taught.evaluate("Teach.state.pictures.map((p) => p.name)") == taken
 
 
 def test_what_comes_at_once_is_done_in_turn_and_nothing_is_lost(taught):
@@ -404,56 +414,108 @@ def test_what_comes_at_once_is_done_in_turn_and_nothing_is_lost(taught):
     assert taught.evaluate("Teach.state.pictures.length") == 397
 
 
+HANG = """() => {
+    const [make, released] = [createImageBitmap, new Promise((go) => (globalThis.release = go))];
+    createImageBitmap = async (file, options) =>
+        (file.name === "quick.png" || (await released), make(file, options));
+}"""
+
+
 def test_looking_can_be_stopped_and_the_last_question_is_answered(taught):
     choose_own(taught)
+    stop = taught.get_by_role("button", name="Stop", exact=True)
+    for shade in (20, 200):  # the decoder hangs, before the backbone is loaded and after
+        taught.evaluate(HANG)
+        add(taught, 0, ["hangs.png"])
+        stop.click()
+        expect(taught.locator("#teach [role=alert]")).to_have_text("Stopped; 1 picture left out.")
+        taught.evaluate("release()")
+        add(taught, 0, [f"{shade}.png"], shade)
+        expect(status_of(taught)).to_contain_text("1 picture in")
     add(taught, 0, [f"{i}.png" for i in range(40)])
     taught.wait_for_function("() => document.querySelector('#teach progress').value > 2")
-    taught.get_by_role("button", name="Stop", exact=True).click()
+    stop.click()
     expect(taught.locator("#teach [role=alert]")).to_contain_text("left out")
-    taught.wait_for_function("() => Teach.state.pictures.length > 0")
-    assert taught.evaluate("Teach.state.pictures.length") < 40
+    taught.wait_for_function("() => Teach.state.pictures.length > 2")
+    assert taught.evaluate("Teach.state.pictures.every((p, i) => i < 41 && p.name !== 'hangs.png')")
 
     drop(taught, "#teach .look", [("early.png", picture_of(50))])
     expect(taught.locator("#teach .answer")).to_contain_text("There is no head yet")
-    taught.evaluate(
-        """() => {
-            const look = Teach.look;
-            const released = new Promise((release) => (Teach.release = release));
-            Teach.look = async (file, size) => {
-                if (file.name === "slow.png") await released;
-                return look(file, size);
-            };
-        }"""
-    )
+    taught.evaluate(HANG)
     drop(taught, "#teach .look", [("slow.png", picture_of(80))])
     drop(taught, "#teach .look", [("quick.png", picture_of(50))])
     taught.wait_for_function("() => Teach.state.asked?.picture.name === 'quick.png'")
     # Longer than the slow one's way through the network: to load it once more.
-    taught.evaluate("async () => (Teach.release(), await Teach.loadBackbone(() => {}), null)")
+    taught.evaluate("async () => (release(), await Teach.loadBackbone(() => {}), null)")
     assert taught.evaluate("Teach.state.asked.picture.name") == "quick.png"
     drop(taught, "#teach .look", [("notes.jpg", b"no picture")])
     expect(taught.locator("#teach .answer")).to_contain_text("notes.jpg: no picture")
     assert taught.locator("#teach .look canvas").is_hidden()
 
 
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [("WebAssembly", "use a newer browser"), ("DecompressionStream", "too old for this page")],
+LIES = (  # what browsers that protect against fingerprinting make of the pixels that a page reads
+    *("data.fill(255)", "data[20001] ^= 1", "crypto.getRandomValues(data.subarray(4e4))"),
+    "data.forEach((byte, i) => (data[i] = 255 * (byte / 255) ** 0.99))",
+    "data.forEach((byte, i) => (data[i] = (byte * 254) / 255))",
 )
-def test_an_old_browser_is_told_so_and_does_what_it_can(page, addresses, missing, said):
-    page.add_init_script(f"delete globalThis.{missing}")
+LIAR = """const { getImageData } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.getImageData = function (...place) {
+    const image = getImageData.apply(this, place);
+    return lie(image.data), image;
+};"""
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "lies"),
+    [
+        ("delete globalThis.WebAssembly", "use a newer browser", [""]),
+        ("delete globalThis.DecompressionStream", "too old for this page", []),
+        (LIAR, "privacy.resistFingerprinting", LIES),
+    ],
+)
+def test_a_browser_that_cannot_is_told_so_and_does_what_it_can(page, addresses, script, said, lies):
+    page.add_init_script(script)
     page.goto(f"{addresses['file']}/book/teach_yourself.html")
-    if missing == "WebAssembly":  # only looking at pictures needs it
+    for lie in lies:  # which only concerns looking at pictures
         wait_for_head(page)
+        page.evaluate(f"lie = (data) => {lie or 0}, 0")
         page.locator("#teach .thumb").first.click()
         expect(page.locator("#teach .answer")).to_contain_text(said)
+    if lies:
         page.locator("#experiment-background button").click()
     expect(status_of(page)).to_contain_text(said)
     expect(page.get_by_label("The book’s ants")).to_be_checked()
+    if lies == LIES:
+        page.evaluate("lie = () => 0, 0")  # the user allows it
+        page.locator("#teach .thumb").first.click()
+        expect(page.locator("#teach .answer")).to_contain_text("sure")
     assert page.errors == []
 
 
 # ---- what is taken away --------------------------------------------------------------------------
+
+
+def taught_file(tensors=None, **notes):
+    settings = {"labeled": 1, "rate": -2, "steps": 9, "decay": -3, "seed": 1}
+    card = {"format": "transfer-learning-hands-on 1", "backbone": backbone.NAME, "size": "160"}
+    card |= {"classes": '["a", "b"]', "files": '["1", "2"]', "settings": json.dumps(settings)}
+    arrays = {"features": np.ones((2, 1280), np.float32), "held": np.arange(2)}
+    arrays |= {"labels": np.arange(2)} | (tensors or {})
+    return safetensors.numpy.save(arrays, card | notes)
+
+
+HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
+BAD_FILES = {
+    "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
+    "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
+    "this page did not save it": [
+        *(b"", (4).to_bytes(8, "little") + b"null", taught_file(format="another")),
+        *(taught_file(classes='["a"]'), taught_file(files='["1", "2", "3"]')),
+        taught_file(settings="null"),
+        taught_file({"labels": np.array([0, 7])}),
+        taught_file({"features": np.full((2, 1280), np.nan, np.float32)}),
+    ],
+}
 
 
 def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
@@ -480,6 +542,39 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     assert state["features"].shape == (397, 1280) and state["held"].sum() == 153
     assert state["labels"].shape == (397,) and set(state["labels"]) == {0, 1}
 
+    taught.reload()
+    wait_for_head(taught)
+    button = taught.get_by_label("Load them again")
+    for reason, contents in BAD_FILES.items():
+        for content in contents:
+            (tmp_path / "bad").write_bytes(content)
+            taught.evaluate("document.querySelectorAll('#teach .status')[1].textContent = ''")
+            choose_files(taught, button, "bad")
+            expect(status_of(taught, "last")).to_contain_text(reason)
+            assert taught.evaluate("Teach.state.pictures.length") == 397
+    choose_files(taught, button, "taught.safetensors")
+    expect(status_of(taught, "last")).to_contain_text("Loaded: 397 pictures")
+    after = taught.evaluate(LAST)
+    assert after["heldRight"] == before["heldRight"]
+    assert after["loss"] == pytest.approx(before["loss"], abs=1e-6)
+
+    for texts in (("", "class 1"), ("caf\u00e9", " cafe\u0301  ")):
+        for k in (0, 1):
+            taught.get_by_label(f"Name of class {k + 1}").fill(texts[k])
+        called = f"Shown and saved as “{texts[0] or texts[1]} (2)”"
+        expect(taught.locator("#teach .category").nth(1)).to_contain_text(called)
+    with taught.expect_download() as download:
+        taught.get_by_role("button", name="Save the head").click()
+    download.value.save_as("taught.safetensors")
+    exec(cell, names)
+    assert re.findall(r"'(.*?)': ", capsys.readouterr().out) == ["caf\u00e9", "caf\u00e9 (2)"]
+
+    (tmp_path / "small").write_bytes(taught_file())
+    choose_files(taught, button, "small")
+    expect(status_of(taught, "last")).to_contain_text("Loaded: 2 pictures as features")
+    taught.locator("label", has_text="224 pixels").click()
+    expect(status_of(taught)).to_contain_text("Loaded features have one size")
+
     onnxruntime = pytest.importorskip("onnxruntime")
     exec(export, names)
     session = onnxruntime.InferenceSession("taught.onnx", providers=["CPUExecutionProvider"])
@@ -487,53 +582,3 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     with torch.inference_mode():
         expected = names["model"](names["picture"][None])
     torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=0)
-
-    taught.reload()
-    wait_for_head(taught)
-    choose_files(taught, taught.get_by_label("Load them again"), "taught.safetensors")
-    expect(status_of(taught, "last")).to_contain_text("Loaded: 397 pictures")
-    after = taught.evaluate(LAST)
-    assert after["heldRight"] == before["heldRight"]
-    assert after["loss"] == pytest.approx(before["loss"], abs=1e-6)
-
-
-def taught_file(tensors=None, **notes):
-    settings = {"labeled": 1, "rate": -2, "steps": 9, "decay": -3, "seed": 1}
-    card = {"format": "transfer-learning-hands-on 1", "backbone": backbone.NAME, "size": "160"}
-    card |= {"classes": '["a", "b"]', "files": '["1", "2"]', "settings": json.dumps(settings)}
-    arrays = {"features": np.ones((2, 1280), np.float32), "held": np.arange(2)}
-    arrays |= {"labels": np.arange(2)} | (tensors or {})
-    return safetensors.numpy.save(arrays, card | notes)
-
-
-HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
-BAD_FILES = {
-    "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
-    "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
-    "this page did not save it": [
-        b"",
-        (4).to_bytes(8, "little") + b"null",
-        taught_file(format="another"),
-        taught_file(classes='["a"]'),
-        taught_file(files='["1", "2", "3"]'),
-        taught_file(settings="null"),
-        taught_file({"labels": np.array([0, 7])}),
-        taught_file({"features": np.full((2, 1280), np.nan, np.float32)}),
-    ],
-}
-
-
-def test_a_file_that_cannot_be_loaded_changes_nothing(taught, tmp_path):
-    path, button = tmp_path / "file.safetensors", taught.get_by_label("Load them again")
-    for reason, contents in BAD_FILES.items():
-        for content in contents:
-            path.write_bytes(content)
-            taught.evaluate("document.querySelectorAll('#teach .status')[1].textContent = ''")
-            choose_files(taught, button, path)
-            expect(status_of(taught, "last")).to_contain_text(reason)
-            assert taught.evaluate("Teach.state.pictures.length") == 397
-    path.write_bytes(taught_file())
-    choose_files(taught, button, path)
-    expect(status_of(taught, "last")).to_contain_text("Loaded: 2 pictures as features")
-    taught.locator("label", has_text="224 pixels").click()
-    expect(status_of(taught)).to_contain_text("Loaded features have one size")

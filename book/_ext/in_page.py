@@ -26,8 +26,8 @@ SIZE, CLASSES = 160, ["ants", "bees"]
 STRANGERS = Path(__file__).parents[1] / "strangers"  # rendered pictures of neither class
 #: In the order in which they load: each uses only those before it.
 SCRIPTS = (
-    *("strings", "dom", "data", "pixels", "backbone", "training", "safetensors", "plots", "panels"),
-    *("page", "looking", "asking", "head", "sources", "keeping", "start"),
+    *("strings", "dom", "data", "files", "pixels", "backbone", "training", "safetensors", "plots"),
+    *("panels", "page", "looking", "asking", "head", "sources", "keeping", "start"),
 )
 # No other host, whatever a script tries. (A page in a folder has no origin: hence `file:`.)
 POLICY = (

@@ -4,13 +4,15 @@
   const { TEXT, element, part, pause, say, fail } = Teach;
 
   let loading = null; // the backbone, once somebody wants it
-  const loadBackbone = () =>
-    (loading ??= Teach.loadBackbone((text) => (part.counter.textContent = text))
+  async function loadBackbone() {
+    await Teach.trustPixels();
+    return (loading ??= Teach.loadBackbone((text) => (part.counter.textContent = text))
       .catch((error) => {
         loading = null; // it can be tried again
         throw error;
       })
       .finally(() => (part.counter.textContent = "")));
+  }
 
   // All that the network sees in a file. `alter` may change its pixels before.
   async function examine(file, size, alter = (rgb) => rgb) {
@@ -20,15 +22,15 @@
   }
 
   async function thumbnail(rgb, size) {
-    const canvas = Teach.paint(new OffscreenCanvas(size, size), rgb, size);
-    return URL.createObjectURL(await canvas.convertToBlob({ type: "image/webp" }));
+    const canvas = Teach.paint(element("canvas"), rgb, size);
+    return URL.createObjectURL(await Teach.toBlob(canvas, "image/webp"));
   }
 
-  /* What changes the pictures is done one after the other. `job` is what is being done; it can be
-     stopped, by its button or by who wants other pictures. */
+  /* What changes the pictures is done one after the other. What is being done can be stopped, by its
+     button or by who wants other pictures: at once, also while a picture hangs. */
   let queue = Promise.resolve();
-  let job = { stopped: false };
-  const stop = () => (job.stopped = true);
+  let end = () => {}; // of what is being done
+  const stop = () => end();
   let waiting = 0; // what is in the queue, with what is being done
   function inTurn(act) {
     waiting += 1;
@@ -39,7 +41,8 @@
   // can't be used are named. Returns whether it came to its end.
   async function forEach(items, nameOf, act) {
     if (items.length === 0) return true;
-    const mine = (job = { stopped: false });
+    let isStopped = false;
+    const stopped = new Promise((done) => (end = done)).then(() => (isStopped = true));
     const problems = [];
     let done = 0;
     say("");
@@ -47,17 +50,18 @@
     Object.assign(part.progress, { hidden: false, max: items.length, value: 0 });
     part.cancel.hidden = false;
     try {
-      await loadBackbone();
+      await Promise.race([loadBackbone(), stopped]);
       const start = performance.now();
       for (const item of items) {
-        if (mine.stopped) break;
+        if (isStopped) break;
         part.counter.textContent = TEXT.looking(done + 1, items.length);
         await pause();
         try {
-          await act(item);
+          await Promise.race([act(item), stopped]);
         } catch (error) {
           problems.push(`${nameOf(item)}: ${error.message}`);
         }
+        if (isStopped) break; // this one is left out too
         part.progress.value = done += 1;
       }
       const left = items.length - done;

@@ -20,7 +20,19 @@
   };
   const part = Teach.build(document.querySelector("#teach")); // a deferred script finds the page whole
 
-  const names = () => state.classes.map(({ name }) => name);
+  const clean = (name) => name.normalize().trim().replace(/\s+/g, " ");
+
+  // The names of the classes as they are shown and saved: none is empty, and each is there once.
+  function names() {
+    const all = [];
+    state.classes.forEach(({ name }, k) => {
+      const wanted = clean(name) || TEXT.unnamed(k);
+      let unique = wanted;
+      for (let n = 2; all.includes(unique); n++) unique = `${wanted} (${n})`;
+      all.push(unique);
+    });
+    return all;
+  }
   const featuresOf = (picture) => picture.features[state.size];
   const say = (text) => (part.status.textContent = text);
   const sayKept = (text) => (part.kept.textContent = text);
@@ -37,7 +49,7 @@
   }
 
   Object.assign(Teach, {
-    state, part, names, featuresOf, say, sayKept, fail, refill, SIZE, MOST_CLASSES, MOST_PICTURES,
+    state, part, clean, names, featuresOf, say, sayKept, fail, refill, SIZE, MOST_CLASSES, MOST_PICTURES,
     SHOWN, MOVED,
   });
 })();

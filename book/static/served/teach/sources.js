@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const {
-    MOST_CLASSES, MOST_PICTURES, SHOWN, SIZE, TEXT, asButton, breather, chooser, chosen, color,
-    element, examine, forEach, forget, inTurn, part, refill, retrain, say, sayKept, showAnswer,
+    MOST_CLASSES, MOST_PICTURES, SHOWN, SIZE, TEXT, asButton, breather, chooser, chosen, clean, color,
+    element, examine, forEach, forget, inTurn, names, part, refill, retrain, say, sayKept, showAnswer,
     showNothing, showResult, state, stop, takeDrops, thumbnail,
   } = Teach;
   const LIT = 20; // pictures of each class in colored light, of either part
@@ -190,18 +190,19 @@
     const photos = [];
     let stream = null;
     try {
+      await Teach.trustPixels();
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 320 } });
       part.video.srcObject = stream;
       part.video.hidden = part.stopCamera.hidden = false;
       await part.video.play();
       while (filming && photos.length < PHOTOS) {
-        const canvas = new OffscreenCanvas(part.video.videoWidth, part.video.videoHeight);
+        const canvas = element("canvas", { width: part.video.videoWidth, height: part.video.videoHeight });
         canvas.getContext("2d").drawImage(part.video, 0, 0);
-        photos.push(await canvas.convertToBlob({ type: "image/png" }));
+        photos.push(await Teach.toBlob(canvas, "image/png"));
         await new Promise((done) => setTimeout(done, 300));
       }
     } catch (error) {
-      say(TEXT.cameraFailed(error.name));
+      say(error instanceof DOMException ? TEXT.cameraFailed(error.name) : error.message);
     } finally {
       stream?.getTracks().forEach((track) => track.stop());
       part.video.hidden = part.stopCamera.hidden = true;
@@ -256,14 +257,14 @@
   const useAll = () => part.labeled.set(part.labeled.input.max);
 
   function card(mine, label, learned) {
-    const { name } = mine;
+    const name = names()[label];
     const all = state.pictures.filter((picture) => picture.label === label);
     const held = all.filter((picture) => picture.held).length;
     const shown = learned.filter((picture) => picture.label === label);
     const isOwn = state.source === "own";
     const title = isOwn
       ? element("input", {
-          value: name, maxLength: 40, data: { key: `name ${label}` }, aria: { label: TEXT.className(label) },
+          value: mine.name, maxLength: 40, data: { key: `name ${label}` }, aria: { label: TEXT.className(label) },
           oninput: ({ target }) => rename(mine, target.value),
         })
       : element("b", {}, name);
@@ -292,7 +293,11 @@
         onclick: () => removeClass(mine),
       }, "×"));
     }
-    made.append(element("p", { className: "soft" }, TEXT.dropHere), element("div", { className: "line" }, ...buttons));
+    made.append(
+      element("p", { className: "warning called", role: "status" }),
+      element("p", { className: "soft" }, TEXT.dropHere),
+      element("div", { className: "line" }, ...buttons),
+    );
     made.dataset.label = label;
     takeDrops(made, (files) => take(mine, files));
     return made;
@@ -301,11 +306,23 @@
   function drawCards() {
     const learned = chosen();
     refill(part.classes, state.classes.map((mine, label) => card(mine, label, learned)), part.addClass);
+    sayNames();
+  }
+
+  // Below a name that is empty, or that of another class: what the class is called instead.
+  function sayNames() {
+    for (const note of part.classes.querySelectorAll(".called")) {
+      const { label } = note.parentElement.dataset;
+      const name = names()[label];
+      const text = name === clean(state.classes[label].name) ? "" : TEXT.called(name);
+      if (note.textContent !== text) note.textContent = text; // it is read aloud
+    }
   }
 
   // The cards stay, so that one can go on typing.
   function rename(mine, name) {
     mine.name = name;
+    sayNames();
     if (state.result) showResult();
     if (state.asked) showAnswer();
   }

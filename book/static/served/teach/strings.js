@@ -7,6 +7,7 @@ globalThis.Teach = {};
 
   // Never quite sure: a softmax can't be.
   const surely = (p) => (p > 0.9995 ? `over ${percent(0.999)}` : percent(p));
+  const other = (kind) => `${kind}, which this browser can’t open; save it as JPEG or PNG`;
   const signed = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "\u2212");
 
   Teach.percent = percent;
@@ -19,6 +20,8 @@ globalThis.Teach = {};
     classNames: ["ants", "bees"],
     ownNames: ["this", "that", "third", "fourth", "fifth"],
     className: (k) => `Name of class ${k + 1}`,
+    unnamed: (k) => `class ${k + 1}`,
+    called: (name) => `Shown and saved as “${name}”, since each class needs a name of its own.`,
     addClass: "One more class",
     removeClass: (name) => `Remove the class ${name}`,
     addPictures: "Add pictures",
@@ -48,14 +51,36 @@ globalThis.Teach = {};
     noWasm:
       "This browser can’t run the network: it lacks WebAssembly with SIMD, or forbids it. The head " +
       "still trains on the book’s pictures; for photos of your own, use a newer browser.",
+    otherPixels:
+      "This browser changes the pixels that a page reads, as a protection against fingerprinting: the network " +
+      "would learn from noise. Allow this page to read them, and try again. Firefox, Tor Browser, LibreWolf, " +
+      "Mullvad Browser: click the picture icon in the address bar and allow “Extract canvas data”, or turn off " +
+      "privacy.resistFingerprinting; in a private window, turn off the tracking protection at the shield. Brave: " +
+      "click the lion and allow fingerprinting. The head still trains on the book’s pictures.",
     tooOld: "This browser is too old for this page: it can’t unpack what the page needs.",
     noFile: (name) => `${name} did not load. Is the folder of the site whole? Reload the page.`,
     noMemory: "There is not enough memory for the network. Close other pages, and reload this one.",
     failed: (why) => `Something went wrong: ${why}`,
 
-    // files that are no pictures
+    // files that can't be used
     empty: "an empty file",
-    heic: "HEIC or the like, which can’t be opened here; save it as JPEG",
+    cutOff: "cut off: its end is missing; copy it again",
+    dark: (brightest) =>
+      `a picture of 16 bits that is nearly black: its brightest pixel is ${brightest} of 255, so it seems to hold ` +
+      "12 bits or fewer; save it with 8 bits, brightened",
+    kinds: {
+      heic: other("HEIC or the like"),
+      tiff: other("TIFF, or a camera’s raw file"),
+      pdf: other("PDF"),
+      psd: other("a Photoshop file"),
+      jxl: other("JPEG XL"),
+      jp2: other("JPEG 2000"),
+      dicom: other("a medical picture (DICOM)"),
+      svg: other("a drawing (SVG)"),
+      video: "a video; save single pictures of it, as JPEG or PNG",
+      archive: "an archive; unpack it and add the pictures in it",
+      html: "a web page; save the picture itself",
+    },
     noPicture: "no picture, or a broken one",
     line: (w, h) => `a line of ${w} × ${h} pixels; cut out what it shows`,
     tooLarge: (w, h) => `${w} × ${h} pixels, too many to open; make it smaller`,
@@ -96,7 +121,7 @@ globalThis.Teach = {};
     surelyRight: "surely right",
     surelyWrong: "surely wrong",
     confusion: "Held-out pictures. Rows: the truth. Columns: the head’s answer.",
-    short: (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name),
+    short: (name) => (name.length > 14 ? `${name.slice(0, 8)}…${name.slice(-5)}` : name),
 
     // asking
     ask: "Choose a photo",
