@@ -45,7 +45,7 @@ def count_inputs(model):
     return counts
 
 
-def test_features_are_exact_come_from_disk_and_leave_no_trace(model, loader, cpu, tmp_path):
+def test_features_are_exact_come_from_disk_and_leave_no_trace(model, loader, cpu):
     model.fc = head = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 2))
     modes = [module.training for module in model.modules()]
     layout = {name: value.stride() for name, value in model.state_dict().items()}
@@ -53,7 +53,7 @@ def test_features_are_exact_come_from_disk_and_leave_no_trace(model, loader, cpu
     extracted = extract_features(model, loader, cpu, num_views=2).tensors
     for _ in range(2):
         counts = count_inputs(model)
-        cached = cached_features(model, loader, cpu, num_views=2, folder=tmp_path).tensors
+        cached = cached_features(model, loader, cpu, num_views=2).tensors
         for one, other in zip(cached, extracted, strict=True):
             assert torch.equal(one, other) and one.dtype == other.dtype
     assert sum(counts) == 4  # of 14: the second time, the first batch alone
@@ -80,8 +80,8 @@ def test_each_view_is_another_crop_and_the_same_one_again(model, cpu, tmp_path):
         seed(99)
     states = random.getstate(), np.random.get_state()[1].tolist()
     for _ in range(2):
-        cached = cached_features(model, loader, cpu, num_views=3, folder=tmp_path).tensors
-        assert torch.equal(x, cached[0]) and len([*tmp_path.iterdir()]) == 1
+        cached = cached_features(model, loader, cpu, num_views=3).tensors
+        assert torch.equal(x, cached[0]) and len([*(tmp_path / "features").iterdir()]) == 1
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states
 
 
@@ -130,7 +130,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_features_of_something_else_are_not_taken(change, cpu, tmp_path):
+def test_features_of_something_else_are_not_taken(change, cpu):
     def prepare(picture):
         return v2.functional.center_crop(picture, [32, 32])
 
@@ -141,11 +141,11 @@ def test_features_of_something_else_are_not_taken(change, cpu, tmp_path):
     for way in ("first", "changed", "again"):
         if way == "changed":
             change(model, pictures)
-        found = cached_features(model, loader, cpu, folder=tmp_path).tensors
+        found = cached_features(model, loader, cpu).tensors
         fresh = extract_features(model, loader, cpu).tensors
         assert torch.equal(found[0], fresh[0]) and torch.equal(found[1], fresh[1]), way
         counts = count_inputs(model)
-        cached_features(model, loader, cpu, folder=tmp_path)
+        cached_features(model, loader, cpu)
         assert sum(counts) == 4  # and then they are cached
 
 
@@ -168,11 +168,11 @@ def test_what_counts_for_the_key_and_what_does_not(model, loader, cpu, monkeypat
     assert len(set(keys)) == 7
 
 
-def test_a_part_of_a_data_set_has_its_own_features(model, loader, cpu, tmp_path):
-    whole, _ = cached_features(model, loader, cpu, folder=tmp_path).tensors
+def test_a_part_of_a_data_set_has_its_own_features(model, loader, cpu):
+    whole, _ = cached_features(model, loader, cpu).tensors
     for indices in ([5, 2, 6], [0, 1, 2]):
         part = DataLoader(Subset(loader.dataset, indices), 2)
-        x, y = cached_features(model, part, cpu, folder=tmp_path).tensors
+        x, y = cached_features(model, part, cpu).tensors
         torch.testing.assert_close(x, whole[indices], rtol=0, atol=1e-5)
         assert y.tolist() == [loader.dataset.labels[i] for i in indices]
 
@@ -193,15 +193,15 @@ def test_what_has_no_features_is_refused(model, loader, cpu):
 @pytest.mark.parametrize("damage", [b"", b"no array", "half", "other"])
 def test_a_damaged_file_is_written_anew(damage, model, loader, cpu, tmp_path):
     x, _ = extract_features(model, loader, cpu).tensors
-    cached_features(model, loader, cpu, folder=tmp_path)
-    (file,) = tmp_path.iterdir()
+    cached_features(model, loader, cpu)
+    (file,) = (tmp_path / "features").iterdir()
     content = file.read_bytes()
     file.unlink()  # not changed in place: it may still be mapped
     if damage == "other":
         np.save(file, np.zeros((3, 512), dtype=np.float32))
     else:
         file.write_bytes(content[: len(content) // 2] if damage == "half" else damage)
-    assert torch.equal(cached_features(model, loader, cpu, folder=tmp_path).tensors[0], x)
+    assert torch.equal(cached_features(model, loader, cpu).tensors[0], x)
     assert np.load(file).shape == (7, 512)
 
 
@@ -214,12 +214,12 @@ def test_an_interrupted_extraction_leaves_nothing(model, loader, cpu, tmp_path):
 
     model.register_forward_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        cached_features(model, loader, cpu, folder=tmp_path)
-    assert not list(tmp_path.iterdir()) and isinstance(model.fc, nn.Linear)
+        cached_features(model, loader, cpu)
+    assert not list((tmp_path / "features").glob("*")) and isinstance(model.fc, nn.Linear)
 
 
 def test_where_nothing_can_be_cached_features_come_all_the_same(model, loader, cpu, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "features").write_text("")  # no folder
     with pytest.warns(UserWarning, match="can't be cached in"):
-        found = cached_features(model, loader, cpu, folder=tmp_path / "file" / "cache")
+        found = cached_features(model, loader, cpu)
     assert torch.equal(found.tensors[0], extract_features(model, loader, cpu).tensors[0])
