@@ -49,7 +49,7 @@ def open_picture(path: str | Path, short_side: int) -> Tensor:
             with suppress(SyntaxError):  # the camera's notes are no reason to refuse a picture
                 image = ImageOps.exif_transpose(image)
             image = to_rgb(image)
-            if (brightest := np.max(image)) < DARKEST:
+            if (brightest := np.asarray(image).max()) < DARKEST:
                 what = f"nearly black: its brightest pixel is {brightest} of 255"
                 raise ValueError(f"{what}, as where a file for 16 bits holds 12; brighten it")
     except Exception as error:  # of any kind: Pillow's decoders raise what damaged bytes lead to
