@@ -18,7 +18,7 @@ from torchvision.datasets.utils import check_integrity
 from helpers.pictures.folders import is_hidden
 
 EMBEDDED = Path(__file__).parent / "embedded"
-CIFAR10_CLASSES: list[str] = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
+CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
 
 
 class Form(NamedTuple):

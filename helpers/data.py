@@ -149,7 +149,7 @@ def cifar10(
         "val": Pictures(pictures[val], labels[val].tolist(), plain, prepare),
         "test": Pictures(test_pictures, test_labels.tolist(), plain, prepare),
     }
-    return make_loaders(sets, assets.CIFAR10_CLASSES, batch_size, seed, mean, std)
+    return make_loaders(sets, [*assets.CIFAR10_CLASSES], batch_size, seed, mean, std)
 
 
 def normalize(mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> v2.Transform:
