@@ -97,40 +97,6 @@ def test_tables_and_figure_come_from_the_records_alone(records, tmp_path):
     assert float(re.search(r'<svg[^>]* width="([\d.]+)pt"', figure)[1]) < 390  # fits a phone
 
 
-def test_seeds_take_turns_and_what_is_recorded_is_not_run_again(tmp_path, monkeypatch, capsys):
-    calls = []
-    arguments = Namespace(
-        seeds=2, slow_seeds=1, work=None, method=None, threads=2, smoke=False, timed=True,
-        data=Path("data"), cifar10=tmp_path, raw=tmp_path / "raw.jsonl",
-    )  # fmt: skip
-
-    def json_lines(python, module, options, threads):
-        calls.append((module, options[options.index("--backbone") + 1]))
-        if module == "fastai_learner":
-            raise RuntimeError("fastai stumbled")
-        made = record("", 0, [(1, 0.5)])
-        return [*made["lines"], made["end"]]
-
-    monkeypatch.setattr(run, "json_lines", json_lines)
-    assert run.run_all(arguments) == 10 and "fastai stumbled" in capsys.readouterr().err
-    found = report.read(arguments.raw)
-    # Of the works 5, 4, 6, 5 and 4 runs, all but the slow twice; those of fastai failed.
-    assert [one["seed"] for one in found] == [0] * 18 + [1] * 8 and len(calls) == 36
-    assert sum(module == "source_loops" for module, _ in calls) == 5
-    assert ("book", protocol.LITE0) in calls
-    assert not any(str(arguments.raw.parent) in json.dumps(one) for one in found)
-    calls.clear()
-    run.run_all(arguments)
-    assert {module for module, _ in calls} == {"fastai_learner"}
-    assert report.read(arguments.raw) == found
-    arguments.work, arguments.method = "cifar10", "plain PyTorch"
-    arguments.raw.unlink()
-    run.run_all(arguments)
-    assert [(one["work"], one["method"]) for one in report.read(arguments.raw)] == [
-        ("cifar10", "plain PyTorch")
-    ]
-
-
 def test_every_method_and_every_work_has_its_place_in_the_figure():
     assert {method.name for method in run.METHODS} == set(report.STYLES)
     assert list(run.WORKS) == list(report.TITLES)
