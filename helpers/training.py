@@ -102,8 +102,8 @@ def fit(
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
     epoch, `resume` one to go on from: with the same arguments, to the same result.
 
-    Whatever stops it, the model has its best weights. Ctrl+C, or a notebook's stop button, leaves
-    the history in `sys.last_value.history`. Raises FloatingPointError for a loss that is no number.
+    Whatever stops it, the model has its best weights. After Ctrl+C or a notebook's stop button, the
+    history is `sys.last_value.history`. Raises FloatingPointError for a loss of nan or inf.
     """
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     parts = {name: part for name, part in parts.items() if part is not None}
@@ -141,9 +141,6 @@ def fit(
     except KeyboardInterrupt as stop:
         vars(stop)["history"] = history
         raise
-    except FloatingPointError as error:
-        error.add_note(f"epoch {len(history.lr) + 1}, rate {optimizer.param_groups[0]['lr']:g}")
-        raise
     finally:
         model.load_state_dict(best_weights)
     return history
@@ -172,9 +169,13 @@ def batch_loss(criterion: nn.Module, logits: Tensor, labels: Tensor) -> tuple[Te
     loss = criterion(logits, labels)
     if getattr(criterion, "reduction", "mean") != "mean" or loss.ndim:
         raise ValueError("the criterion must average over the batch: give it reduction='mean'")
-    sums = logits.detach().float().exp().sum(dim=1)  # 1, if these are logarithms of probabilities
-    if loss < 0 or (isinstance(criterion, nn.NLLLoss) and (sums - 1).abs().max() > 0.1):
+    given = logits.detach().float()
+    no_log = isinstance(criterion, nn.NLLLoss) and (given.exp().sum(1) - 1).abs().max() > 0.1
+    if loss < 0 or no_log:
         raise ValueError("NLLLoss takes log-probabilities: give logits to nn.CrossEntropyLoss()")
+    shares = given.min() >= 0 and (given.sum(1) - 1).abs().max() < 1e-4
+    if shares and isinstance(criterion, nn.CrossEntropyLoss):
+        raise ValueError("CrossEntropyLoss takes logits, not probabilities: leave out the softmax")
     if not torch.isfinite(loss):
         advice = "lower the learning rate, or look for broken inputs and class weights of 0"
         raise FloatingPointError(f"the loss is {loss.item()}: {advice}")
