@@ -101,7 +101,6 @@ def fit(
     Best means the highest accuracy on `val_loader`: that set is used up by the choice, so report
     on another one. `scheduler` steps once an epoch. `checkpoint` names a file to write after each
     epoch, `resume` one to go on from: with the same arguments, to the same result.
-
     Whatever stops it, the model has its best weights. After Ctrl+C or a notebook's stop button, the
     history is `sys.last_value.history`. Raises FloatingPointError for a loss of nan or inf.
     """
