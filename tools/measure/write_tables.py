@@ -180,9 +180,9 @@ def edit_notebook(path: Path, edited: Callable[[str], str]) -> None:
     write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
+@plt.style.context(ROOT / "notebooks" / "matplotlibrc")
 def plot(runs: Runs, path: Path) -> None:
     """Draw the accuracy on photographs of each way to train, a point a seed."""
-    plt.style.use(ROOT / "notebooks" / "matplotlibrc")
     heights = {"height_ratios": (8, 6)}  # as many as there are strategies
     fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=heights)
     for ax, pictures in zip(axes, ("ants", "cifar10"), strict=True):
