@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import unquote
@@ -185,7 +186,7 @@ def test_luck_counts_the_chances_of_the_best_of_several_tries():
     assert luck.in_words.count("<tr>") == 1 + np.prod([len(c.options) for c in luck.controls])
 
 
-def test_mistakes_counts_answers_and_mistakes(loaders):
+def test_mistakes_counts_answers_and_mistakes(loaders, monkeypatch):
     # Four dark and three light: sure and right, sure and wrong, unsure and right, ...
     share = [0.97, 0.03, 0.6, 0.95, 0.04, 0.5, 0.2]  # of dark; half each counts as dark
     sure = nn.Identity()
@@ -197,6 +198,8 @@ def test_mistakes_counts_answers_and_mistakes(loaders):
     view = explorer.show("50 %")
     assert "It answers 7 of 7 pictures, 2 of them wrongly." in view and view.count("<figure") == 2
     assert "says light, 97.0\u00a0%; is dark" in view and "<figure" not in explorer.show("99 %")
+    monkeypatch.setattr(sys.modules["helpers.explorers.mistakes"], "MOST_SHOWN", 1)
+    assert "2 of them wrongly. The surest 1 of these:" in explorer.show("50 %")
 
 
 def test_a_probe_and_its_neighbors():
