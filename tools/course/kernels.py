@@ -72,7 +72,7 @@ set_limits()
 """
 BROKEN = {"timeout", "memory", "crashed"}
 STOP = threading.Event()  # set: all kernels end at once
-STARTING = threading.Lock()  # or else two kernels may choose the same port
+STARTING = threading.Lock()  # or else, on Windows, two kernels may choose the same port
 
 
 class Reply(NamedTuple):
@@ -95,13 +95,12 @@ class Kernel:
         self.process = psutil.Process(manager.provisioner.pid)
 
     def run(self, code: str, seconds: float, value: str = "None") -> Reply:
-        """Run code, and then tell a value, in so many seconds at most.
-
-        Only the reply is listened to: where much is shown, some of it gets lost on the way.
-        """
-        request = self.client.execute(
-            code, store_history=False, stop_on_error=False, user_expressions={"value": value}
-        )
+        """Run code, and then tell a value, in so many seconds at most; what it shows is lost."""
+        options = {"store_history": False, "stop_on_error": False}
+        try:
+            request = self.client.execute(code, user_expressions={"value": value}, **options)
+        except zmq.Again:  # nobody listens any more
+            return Reply("crashed", "the kernel has died")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if STOP.is_set():
@@ -148,9 +147,11 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
         (folder / name).mkdir()
     own_python = KernelSpecManager(kernel_dirs=[])  # and not what an account calls python3
     manager = KernelManager(
-        kernel_spec_manager=own_python, connection_file=str(folder / "kernel.json")
-    )
+        kernel_spec_manager=own_python, connection_file=str(folder / "kernel.json"),
+        transport="tcp" if os.name == "nt" else "ipc",  # files: no other program takes their place
+    )  # fmt: skip
     manager.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+    manager.context.setsockopt(zmq.SNDTIMEO, 60_000)  # milliseconds
     try:
         with STARTING:
             manager.start_kernel(
@@ -160,7 +161,9 @@ def fresh_kernel(memory_mb: int) -> Iterator[Kernel]:
         kernel = Kernel(manager, folder, memory_mb)
         try:
             kernel.client.start_channels(iopub=False, stdin=False, hb=False, control=False)
-            kernel.run(LIMITS.format(limit=memory_mb * 2**20, words=NO_MEMORY), 120)
+            begun = kernel.run(LIMITS.format(limit=memory_mb * 2**20, words=NO_MEMORY), 1200)
+            if begun.status != "ok":
+                raise RuntimeError(f"no kernel has started: {begun.text}")
             yield kernel
         finally:
             kernel.client.stop_channels()
