@@ -148,8 +148,9 @@ def original_lines(tasks: dict[str, str]) -> list[str]:
     note = (
         "*Photographs, the embedded ResNet-18. The original's settings ran with its own loops, "
         "repaired only so far that they run. Accuracy of the last epoch, mean over the seeds with "
-        "the lowest and the highest; median seconds for all of it on two processor cores. Frozen, "
-        "this book's: a head on features that were kept once, without new crops in each epoch.*"
+        "the lowest and the highest; median seconds for all of it on two processor cores, which "
+        "were not equally fast for all tasks: compare times within a task. Frozen, this book's: a "
+        "head on features that were cached once, without new crops in each epoch.*"
     )
     return [*table(["", "settings", "accuracy", "time", "seeds"], rows), "", note]
 
