@@ -3,9 +3,7 @@
 import errno
 import io
 import random
-import runpy
 import shutil
-import socket
 import stat
 import tarfile
 import urllib.error
@@ -279,10 +277,6 @@ def test_serving_tells_the_room_where(stick, monkeypatch, capsys):
     assert served[0].server_address[0] == "0.0.0.0"  # not only this machine
     with pytest.raises(FileNotFoundError, match="bring the photographs first"):
         run(monkeypatch, "serve")
-    with socket.create_server(("", 0)) as other, pytest.raises(SystemExit, match="in use"):
-        arguments = ["photographs", "serve", "--from", str(stick), "--port"]
-        monkeypatch.setattr("sys.argv", [*arguments, str(other.getsockname()[1])])
-        runpy.run_path(photographs.__file__, run_name="__main__")
 
 
 def test_status_and_verify_tell_whole_from_changed_from_missing(stick, folder, monkeypatch, capsys):
