@@ -108,7 +108,7 @@ def visualize_model(
     for ax, (image, label, guess, confidence) in zip(axes, shown, strict=True):
         mark, color = ("✓", RIGHT) if guess == label else ("✗", WRONG)
         said, true = loaders.class_names[guess], loaders.class_names[label]
-        what = f"{mark} {said} {confidence:.0%}\ntrue: {true}"
+        what = f"{mark} {said} {100 * confidence:.0f} %\ntrue: {true}"
         imshow(image, loaders.mean, loaders.std, title=what, ax=ax).title.set_color(color)
     return fit_titles(axes)
 

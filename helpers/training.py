@@ -134,9 +134,9 @@ def fit(
                 results = {"history": vars(history), "best_weights": best_weights}
                 save_checkpoint(checkpoint, parts, train_loader, **results)
             if verbose:
-                print(f"epoch {epoch:2d}/{num_epochs}", end="   ")
-                print(f"train {train.loss:.4f} {train.accuracy:6.1%}", end="   ")
-                print(f"val {val.loss:.4f} {val.accuracy:6.1%}   {history.seconds[-1]:.1f} s")
+                print(f"epoch {epoch:2d}/{num_epochs}   train {train.loss:.4f}", end=" ")
+                print(f"{100 * train.accuracy:5.1f} %   val {val.loss:.4f}", end=" ")
+                print(f"{100 * val.accuracy:5.1f} %   {history.seconds[-1]:.1f} s")
     except KeyboardInterrupt as stop:
         vars(stop)["history"] = history
         raise

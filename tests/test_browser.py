@@ -313,7 +313,7 @@ def test_a_link_says_what_it_means_and_a_button_what_it_opens(page, addresses):
 
     buttons = page.locator(".solution > .admonition-title > button.toggle-button")
     names = [button.get_attribute("aria-label") for button in buttons.all()]
-    assert len(names) == len(set(names)) == 4 and all("Exercise" in name for name in names)
+    assert len(names) == len(set(names)) == 5 and all("Exercise" in name for name in names)
     buttons.first.focus()
     assert buttons.first.get_attribute("aria-expanded") == "false"
     page.keyboard.press("Enter")

@@ -85,7 +85,7 @@ def test_the_most_confident_mistakes_come_first(cpu):
         assert len(axes) == len(plt.gcf().axes) == len(expected) and model.training
         for ax, i in zip(axes, expected, strict=True):
             mark, color = ("✗", plots.WRONG) if i in wrong else ("✓", plots.RIGHT)
-            title = f"{mark} {'ab'[said[i]]} {sure[i]:.0%}\ntrue: {'ab'[labels[i]]}"
+            title = f"{mark} {'ab'[said[i]]} {100 * sure[i]:.0f} %\ntrue: {'ab'[labels[i]]}"
             assert (ax.get_title(), ax.title.get_color()) == (title, color)
             assert not ax.title.get_parse_math()  # a class may be called $5 or $6
             np.testing.assert_allclose(shown_pixels(ax)[0, 0, :2], logits[i], rtol=1e-6)
@@ -109,7 +109,7 @@ def test_a_picture_and_its_title_belong_together(cpu, wrong_first):
     for ax in plots.visualize_model(Reader(), loaders, cpu, **options):
         a, b, _ = shown_pixels(ax)[0, 0]
         said, sure = ("a", a) if a > b else ("b", b)
-        assert f" {said} {1 / (1 + np.exp(-sure)):.0%}" in ax.get_title()
+        assert f" {said} {100 / (1 + np.exp(-sure)):.0f} %" in ax.get_title()
     whole = by_hand(TensorDataset(flat_pictures(logits), labels), shuffle=True)
     axes = plots.visualize_model(Reader(), whole, cpu, **options)
     seen = [round(10 * shown_pixels(ax)[0, 0].max()) for ax in axes]

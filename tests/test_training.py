@@ -198,7 +198,7 @@ def test_fit_reports_one_line_an_epoch_counted_from_one(model, loader, criterion
     history = fit(model, loader, loader, criterion, sgd(model), cpu, num_epochs=2)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
-    assert f"val {history.val_loss[1]:.4f} {history.val_accuracy[1]:6.1%}" in lines[1]
+    assert f"val {history.val_loss[1]:.4f} {100 * history.val_accuracy[1]:5.1f} %" in lines[1]
 
 
 FOR_EPOCHS = {

@@ -1,4 +1,4 @@
-"""Labels: the map of the features, and what a few labeled pictures of a class are worth in it."""
+"""Labels: the map of the features, and what a few labeled pictures per class are worth in it."""
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ def labels(
     *,
     split: str = "val",
 ) -> Explorer:
-    """Explore how many labels a class are enough for the nearest average, by network.
+    """Explore how many labels per class are enough for the nearest average, by network.
 
     models: by what the explorer calls them. train: the training pictures without augmentation.
     """
@@ -92,7 +92,7 @@ def labels(
         show=show,
         answer=f"Measured: {measured}.",
         in_words=table(
-            ("the network", "labels of a class", "right"),
+            ("the network", "labels per class", "right"),
             ((name, option, right(name, option)) for name, option in said),
         ),
         shared=images.style,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import safetensors.torch
 import torch
@@ -156,14 +156,10 @@ def few(seed: int) -> Iterator[Row]:
     yield from train("fine-tuned, 24 pictures", seed, load_few, num_epochs=6).rows
 
 
-def sgd(parameters) -> SGD:
-    """Make the optimizer of a head in chapter 5."""
-    return SGD(parameters, lr=0.02, momentum=0.9)
-
-
 def train_on(run: str, seed: int, parts: list[TensorDataset], **options) -> Found:
     """Train a head on features of two or three parts; it reports on the last."""
-    settings = {"num_classes": 2, "batch_size": 16, "make_optimizer": sgd} | options
+    make_optimizer = partial(SGD, lr=0.02, momentum=0.9)  # as in chapter 5
+    settings = {"num_classes": 2, "batch_size": 16, "make_optimizer": make_optimizer} | options
     head, history = train_head(parts[0], parts[1], seed=seed, **settings)
     return found(run, head, history, [DataLoader(part, 500) for part in parts])
 
@@ -234,12 +230,8 @@ def first_epoch(seed: int) -> Iterator[Row]:
     whole = evaluate(model, plain, CRITERION, device)
     no_step = SGD(model.parameters(), lr=0.0)  # an epoch in training mode that changes no weight
     batches = train_one_epoch(model, loaders.train, CRITERION, no_step, device)
-    for run, metrics in (
-        ("during", during),
-        ("after, crops", crops),
-        ("after, whole", whole),
-        ("after, crops, training mode", batches),
-    ):
+    runs = {"during": during, "after, crops": crops, "after, whole": whole}
+    for run, metrics in (runs | {"after, crops, training mode": batches}).items():
         yield f"first epoch, {run}", "training accuracy", metrics.accuracy
 
 
@@ -258,9 +250,7 @@ def heads(seed: int) -> Iterator[Row]:
     """Train heads on pictures that were prepared in several ways."""
     device, runs = get_device(), {}
     for size in (32, 64, 96) if assets.cifar10().edition == "rendered" else (32, 64):
-        for name, normalized in (("head", True), ("head, raw", False)):
-            if size == 96 and not normalized:
-                continue
+        for name, normalized in (("head", True), ("head, raw", False))[: 1 if size == 96 else 2]:
             loaders = loaders_of(load_ten(seed, size=size, normalized=normalized))
             backbone = resnet18(10, freeze=True).to(device)
             parts = [extract_features(backbone, loader, device) for loader in loaders]
@@ -277,6 +267,32 @@ def networks(seed: int) -> Iterator[Row]:
     yield from train("from scratch, 32 px", seed, load_ten, weights=None, **options).rows
 
 
+def imbalance(seed: int) -> Iterator[Row]:
+    """Train heads on airplanes and a twentieth as many ships, as chapter 3 does."""
+    backbone, device, parts = resnet18(10, freeze=True).to(get_device()), get_device(), []
+    for loader, share in zip(loaders_of(load_ten(seed, size=64))[::2], (20, 1), strict=True):
+        airplanes, ships = ((labels_of(loader) == c).nonzero()[:, 0].tolist() for c in (0, 8))
+        chosen = Subset(loader.dataset, airplanes + ships[: len(airplanes) // share])
+        x, y = extract_features(backbone, DataLoader(chosen, 100), device).tensors
+        parts += [x.to(device), (y == 8).long().to(device)]
+    x, y, test_x, test_y = parts
+    batches: Any = [(x, y)]  # all in one, in place of a loader
+    shares, logits = y.bincount() / len(y), {}
+    for run, weight in (("as trained", None), ("weights in the loss", 1 / shares)):
+        seed_everything(seed)
+        head, criterion = nn.Linear(512, 2).to(device), nn.CrossEntropyLoss(weight)
+        optimizer = Adam(head.parameters(), lr=1e-3)
+        for _ in range(300):
+            train_one_epoch(head, batches, criterion, optimizer, device)
+        logits[run] = head(test_x)
+    logits["log prior subtracted"] = logits["as trained"] - shares.log()
+    for run, answers in logits.items():
+        right = (answers.argmax(dim=1) == test_y).float()
+        recalls = torch.stack([right[test_y == c].mean() for c in (0, 1)])
+        yield run, "recall of ships", recalls[1].item()
+        yield run, "accuracy on the same mix", (recalls * shares).sum().item()
+
+
 GROUPS = [
     Group(ANTS, "leak", leak),
     Group(ANTS, "probes", probes),
@@ -287,4 +303,5 @@ GROUPS = [
     Group(ANTS, "three", three),
     Group(ANTS, "few", few),
     Group(TEN, "networks", networks, seeds=3),
+    Group(TEN, "imbalance", imbalance),
 ]

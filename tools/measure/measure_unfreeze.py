@@ -21,14 +21,9 @@ from helpers.runtime import get_device, seed_everything
 from helpers.training import evaluate, fit
 from tools.measure.write_tables import read_csv, write_csv
 
-STAGES = {  # what is trained, by the first of its layers
-    HEAD: "fc",
-    "stage 4 and up": "layer4",
-    "stage 3 and up": "layer3",
-    "stage 2 and up": "layer2",
-    "stage 1 and up": "layer1",
-    "everything": "conv1",
-}
+# What is trained, by the first of its layers.
+STAGES = {HEAD: "fc"} | {f"stage {n} and up": f"layer{n}" for n in (4, 3, 2, 1)}
+STAGES["everything"] = "conv1"
 RATES = (0.002, 0.008, 0.03)  # of the backbone
 MODES = {"training mode": nn.Module.train, "evaluation mode": fixed_statistics}
 COLUMNS = ["stage", "rate", "mode", "seed", "test accuracy", "seconds", "validation accuracies"]

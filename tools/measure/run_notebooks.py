@@ -25,13 +25,8 @@ from tools.measure.check_notebooks import CELL_METADATA
 from tools.measure.write_tables import write_text
 
 WIDTH, COLORS = 500, 256  # of a PNG
-SETTINGS = {
-    "OMP_NUM_THREADS": "1",
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "EXPLORERS": "page",
-    "TQDM_DISABLE": "1",
-}
+SETTINGS = {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+SETTINGS |= {"EXPLORERS": "page", "TQDM_DISABLE": "1"}
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
