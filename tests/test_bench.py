@@ -152,7 +152,7 @@ def call(task, pictures, capsys, **options):
 
 
 @pytest.mark.parametrize("strategy", book.LITE0_RATES)
-def test_the_book_fine_tunes_lite0_as_chapter_6_does(strategy, tiny_pictures, capsys):
+def test_the_book_fine_tunes_lite0_as_chapter_7_does(strategy, tiny_pictures, capsys):
     options = {"backbone": protocol.LITE0, "strategy": strategy}
     found = call(book.fine_tuned, tiny_pictures, capsys, **options)
     statistics = data.statistics(models.build(protocol.LITE0, 2))

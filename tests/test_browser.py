@@ -328,8 +328,9 @@ EXPLORERS = {  # and films, by chapter
     "03_cifar10_feature_extraction": ["Method A is right"],
     "04_ants_bees_finetuning": ["Usually a crop", "Epoch", "The model is "],
     "05_frozen_backbone": [
-        *("Batches seen", "Step", "Only 5 training pictures", "244 rendered pictures"),
+        *("Batches seen", "Step", "Only 5 training pictures"),
     ],
+    "07_how_much_to_train": ["244 rendered pictures"],
 }
 
 

@@ -248,11 +248,11 @@ def test_the_chapters_print_what_the_stores_have(stores):
     for (stage, rate, mode), (test, _) in depth_of(stores).items():
         rate = "–" if stage == "the head" else rate
         said = f"{stage} {rate} {mode} {test:.1f} %"
-        assert said in PRINTED["chapter_5"].text.replace("\N{NO-BREAK SPACE}", " ")
+        assert said in PRINTED["chapter_7"].text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_what_is_said_of_every_seed_was_measured(stores):
-    """In the boxes of chapter 6 and on the page of results; p is that of the paired test."""
+    """In the boxes of chapters 6 and 7 and on the page of results; p is that of the paired test."""
     runs = Runs(stores["runs"])
 
     def seeds(run: str, measure: str, pictures: str = ANTS, edition: str = "photos") -> list[float]:

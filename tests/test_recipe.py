@@ -98,7 +98,7 @@ def test_the_best_head_is_scikit_learns_logistic_regression():
 
 
 @pytest.mark.parametrize("strategy", ["head", "low rank", "all"])
-def test_a_network_is_fine_tuned_as_chapter_6_writes_it(strategy, load, cpu, criterion):
+def test_a_network_is_fine_tuned_as_chapter_7_writes_it(strategy, load, cpu, criterion):
     half = (0.5, 0.5, 0.5)
     load = partial(load, mean=half, std=half)
     options = {"num_epochs": 2, "lr": 1e-3, "head_lr": 1e-2, "seed": 3}

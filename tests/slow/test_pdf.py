@@ -44,7 +44,7 @@ def test_the_contents_name_the_pages(printed):
     numbers = pdf.count_pages_of(printed)
     contents = "\n".join(printed.pages[i].extract_text() for i in (1, 2))
     for title, place in (("Glossary", "book_glossary"), ("Solutions", "solutions"),
-                         ("A better backbone", "notebooks_06_better_backbone")):  # fmt: skip
+                         ("Which backbone", "notebooks_06_which_backbone")):  # fmt: skip
         number = numbers[place]
         assert title in printed.pages[number - 1].extract_text()
         assert str(number) in contents[contents.index(title) :][: len(title) + 8]

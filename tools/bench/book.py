@@ -1,7 +1,7 @@
 """This book's code, as its chapters call it.
 
 Frozen: the backbone runs once over each picture, without augmentation, and a head is trained on the
-features. Fine-tuned: as chapter 4, or, on Lite0, as chapter 6. CIFAR-10: features once, then a
+features. Fine-tuned: as chapter 4, or, on Lite0, as chapter 7. CIFAR-10: features once, then a
 head. There, all 50,000 training pictures are learned from and the test pictures evaluated on, as
 the others do.
 
@@ -96,7 +96,7 @@ def frozen(args: Namespace, run: Run) -> None:
 
 
 def fine_tuned(args: Namespace, run: Run) -> None:
-    """Fine-tune on ants and bees as chapter 4 does, or chapter 6 with Lite0."""
+    """Fine-tune on ants and bees as chapter 4 does, or chapter 7 with Lite0."""
     if args.backbone == LITE0:
         rate = LITE0_RATES[args.strategy]
         *_, history = fine_tune(

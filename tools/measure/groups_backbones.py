@@ -1,4 +1,4 @@
-"""What chapter 6 shows with one seed, or only tells: two backbones and a random one."""
+"""What chapters 6 and 7 show with one seed, or only tell: two backbones and a random one."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
