@@ -25,4 +25,4 @@ for path in sys.argv[1:]:
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     with torch.no_grad():
         probability, label = model(prepare(image)[None])[0].softmax(dim=0).max(dim=0)
-    print(f"{card['class_names'][label]} {probability:.1%}")
+    print(f"{card['class_names'][label]} {100 * probability:.1f} %")

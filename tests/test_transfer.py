@@ -80,10 +80,10 @@ def test_the_training_and_its_report_are_those_of_the_book(few, trained, cpu, cr
     other, loaders, history = train_network(load, weights=WEIGHTS, num_epochs=2, seed=3)
     assert not changed(model, snapshot(other))
     pairs = zip(history.train_accuracy, history.val_accuracy, strict=True)
-    lines = [f"training {train:.1%}, validation {val:.1%}" for train, val in pairs]
+    lines = [f"training {100 * train:.1f} %, validation {100 * val:.1f} %" for train, val in pairs]
     test = evaluate(other, loaders.test, criterion, cpu).accuracy
     lines = [f"epoch  {epoch}: {line}" for epoch, line in enumerate(lines, start=1)]
-    assert output.splitlines() == [*lines, f"test: {test:.1%}"]
+    assert output.splitlines() == [*lines, f"test: {100 * test:.1f} %"]
 
 
 def test_the_weights_of_the_best_epoch_are_kept(few, tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_new_process_says_what_the_model_in_memory_says(trained, few, cpu):
     probabilities, labels = logits.softmax(dim=1).max(dim=1)
     paths = [path for name in ("ants", "bees") for path in sorted(few.glob(f"test/{name}/*"))]
     assert ask(place, *paths).stdout.splitlines() == [
-        f"{('ants', 'bees')[label]} {probability:.1%}"
+        f"{('ants', 'bees')[label]} {100 * probability:.1f} %"
         for label, probability in zip(labels, probabilities, strict=True)
     ]
     card = json.loads((place / "model.json").read_text("utf8"))
@@ -144,7 +144,7 @@ def test_every_script_opens_a_picture_as_the_book_does(trained, tmp_path, name, 
     model, place, _ = trained
     prepare = data.image_folders(PICTURES, size=SIZE).val.dataset
     probability = model.eval()(prepare.per_batch(prepare.per_picture(ours)[None])).softmax(1).max()
-    assert ask(place, tmp_path / name).stdout.split()[1] == f"{probability:.1%}"
+    assert ask(place, tmp_path / name).stdout.split()[1] == f"{100 * probability:.1f}"
 
 
 def test_what_is_missing_is_named(trained, few, tmp_path):
