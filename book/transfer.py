@@ -67,17 +67,15 @@ def train(folder: Path, weights: str | None, size: int, seed: int = 0) -> nn.Mod
     scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=NUM_EPOCHS)
     best_accuracy, best_weights = -1.0, {}
     for epoch in range(1, NUM_EPOCHS + 1):
-        train_accuracy = run_epoch(model, loader, optimizer)
-        accuracy = run_epoch(model, make_loader(folder / "val", size, seed))
+        train_accuracy = 100 * run_epoch(model, loader, optimizer)
+        accuracy = 100 * run_epoch(model, make_loader(folder / "val", size, seed))
         scheduler.step()
-        print(f"epoch {epoch:2}: training {100 * train_accuracy:.1f} %", end=", ")
-        print(f"validation {100 * accuracy:.1f} %")
+        print(f"epoch {epoch:2}: training {train_accuracy:.1f} %, validation {accuracy:.1f} %")
         if accuracy > best_accuracy:  # keep a copy: the weights move on
             best_accuracy, best_weights = accuracy, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_weights)
     if (folder / "test").is_dir():
-        accuracy = run_epoch(model, make_loader(folder / "test", size, seed))
-        print(f"test: {100 * accuracy:.1f} %")
+        print(f"test: {100 * run_epoch(model, make_loader(folder / 'test', size, seed)):.1f} %")
     card = {"class_names": class_names, "size": size, "mean": MEAN, "std": STD}
     Path("model.json").write_text(json.dumps(card))
     save_file(model.state_dict(), "model.safetensors")
