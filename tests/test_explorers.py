@@ -23,7 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils.data import TensorDataset
 
 from helpers import data, explorers
@@ -307,21 +306,6 @@ def test_lost_runs_are_told_and_not_chosen(monkeypatch):
 
 def frames_of(film):
     return [film.show(name) for name in film.controls[0].options]
-
-
-def test_the_schedule_says_the_rates_of_torch_s_schedulers():
-    frames = frames_of(explorers.schedule())
-    assert len(frames) == films.NUM_EPOCHS
-    for name, kind, options in (
-        ("half a cosine", CosineAnnealingLR, {"T_max": films.NUM_EPOCHS}),
-        ("steps", StepLR, {"step_size": 7, "gamma": 0.1}),
-    ):
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        scheduler = kind(optimizer, **options)
-        for frame in frames:
-            assert f"{name}, {100 * scheduler.get_last_lr()[0]:.1f} %" in frame
-            optimizer.step()
-            scheduler.step()
 
 
 def test_drift_is_that_of_the_running_means_and_leaves_the_model_alone(model, loaders):

@@ -11,7 +11,7 @@ from tools.measure import run_notebooks
 from tools.measure.check_notebooks import problems
 
 CELLS = [
-    "import os, sys\nfrom helpers import explorers\nexplorers.schedule()",
+    "import os, sys\nfrom helpers import explorers\nexplorers.luck()",
     "from helpers.runtime import progress\nfor _ in progress([1], 'loop'):\n    print('once')",
     "%config InlineBackend.figure_formats = ['svg', 'png']\n"
     "import matplotlib.pyplot as plt\nplt.figure(figsize=(9, 3)).gca().plot([1, 2]);",

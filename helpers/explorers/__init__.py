@@ -1,7 +1,7 @@
 """The explorers of the chapters: each is one call, and lets an idea be moved."""
 
 from helpers.explorers.crops import crops
-from helpers.explorers.films import boundary, drift, schedule
+from helpers.explorers.films import boundary, drift
 from helpers.explorers.labels import labels
 from helpers.explorers.layers import layers
 from helpers.explorers.luck import luck
@@ -18,6 +18,5 @@ __all__ = [
     "layers",
     "luck",
     "mistakes",
-    "schedule",
     "unfreeze",
 ]

@@ -1,7 +1,6 @@
-"""Figures that move: a rate that falls, averages that drift, a boundary that turns."""
+"""Figures that move: averages that drift, a boundary that turns."""
 
 import copy
-import math
 from itertools import islice
 from typing import Any
 
@@ -17,39 +16,12 @@ from helpers.explorers.pieces import chart, percent, plane, spread
 from helpers.plots import RIGHT, WRONG
 
 SIZE = (4.6, 2.4)  # inches
-NUM_EPOCHS, MOST_BATCHES, MOST_POINTS = 25, 20, 80
+MOST_BATCHES, MOST_POINTS = 20, 80
 
 
 def frame(figure: Figure, text: str) -> str:
     """Return a figure under a sentence."""
     return f"<p>{text}</p>{chart(figure, text)}"
-
-
-def schedule() -> Film:
-    """Show how half a cosine and steps lower a rate from epoch to epoch."""
-    rates = {
-        "half a cosine": [(1 + math.cos(math.pi * i / NUM_EPOCHS)) / 2 for i in range(NUM_EPOCHS)],
-        "steps": [0.1 ** (i // 7) for i in range(NUM_EPOCHS)],
-    }
-
-    def show(epoch: int) -> str:
-        figure, ax = plt.subplots(figsize=SIZE, layout="constrained")
-        for (name, values), color in zip(rates.items(), (RIGHT, WRONG), strict=True):
-            done = values[:epoch]
-            ax.step(range(1, epoch + 1), done, where="mid", color=color, label=name)
-            ax.plot(epoch, done[-1], "o", color=color)
-        ax.set(xlim=(0, NUM_EPOCHS + 1), ylim=(0, 1.05))
-        ax.set(xlabel="epoch", ylabel="share of the first rate")
-        ax.legend(loc="upper right")
-        now = "; ".join(f"{name}, {percent(values[epoch - 1])}" for name, values in rates.items())
-        return frame(figure, f"Of the first rate: {now}.")
-
-    return Film(
-        "Epoch",
-        {str(epoch): show(epoch) for epoch in range(1, NUM_EPOCHS + 1)},
-        "<p>Half a cosine falls slowly at first, fast in the middle and slowly at the end. Steps "
-        "divide the rate by ten after 7, 14 and 21 epochs.</p>",
-    )
 
 
 @torch.no_grad()

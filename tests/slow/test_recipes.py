@@ -27,7 +27,7 @@ def run(chapter, ids, extra, monkeypatch):
 
 
 def share(start, text):
-    return float(re.search(rf"{re.escape(start)}\s*([\d.]+)%", text)[1])
+    return float(re.search(rf"{re.escape(start)}\s*([\d.]+) ?%", text)[1])
 
 
 def test_chapter_3(monkeypatch):

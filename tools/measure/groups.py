@@ -25,7 +25,7 @@ from helpers import assets, data
 from helpers.explorers.layers import probe
 from helpers.features import extract_features
 from helpers.metrics import History, paired_test, predict
-from helpers.models import parameter_groups, resnet18
+from helpers.models import fixed_statistics, parameter_groups, resnet18, train_mode
 from helpers.pictures.dataset import Pictures
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import train_head, train_network
@@ -69,13 +69,8 @@ def found(run: str, model: nn.Module, history: History, loaders: Sequence[DataLo
     if len(loaders) > 2:
         numbers["test accuracy"] = evaluate(model, loaders[2], CRITERION, get_device()).accuracy
     rows = [(run, measure, value) for measure, value in numbers.items()]
-    return Found(rows, right(model, loaders[-1]))
-
-
-def right(model: nn.Module, loader: DataLoader) -> Tensor:
-    """Tell which pictures the model has right: `(N,)`, bool."""
-    logits, labels = predict(model, loader, get_device())
-    return logits.argmax(dim=1) == labels
+    logits, labels = predict(model, loaders[-1], get_device())
+    return Found(rows, logits.argmax(dim=1) == labels)
 
 
 def compared(runs: dict[str, Found], pairs: Iterable[tuple[str, str]]) -> Iterator[Row]:
@@ -117,6 +112,13 @@ def three(seed: int) -> Iterator[Row]:
     options = {"frozen": {"freeze": True}, "fine-tuned": {}, "from scratch": {"weights": None}}
     runs = {run: train(run, seed, **more) for run, more in options.items()}
     yield from compared(runs, [("fine-tuned", "frozen"), ("frozen", "from scratch")])
+
+
+def rates(seed: int) -> Iterator[Row]:
+    """Fine-tune with other rates of the backbone than chapter 4's, in two modes of BatchNorm."""
+    for mode, rates in ((train_mode, (0.002, 0.03, 0.3)), (fixed_statistics, (0.002, 0.008))):
+        for lr in rates:
+            yield from train(f"rate {lr}, {mode.__name__}", seed, lr=lr, mode=mode).rows
 
 
 def still(model: nn.Module) -> None:
@@ -302,6 +304,7 @@ GROUPS = [
     Group(TEN, "heads", heads, seeds=3),
     Group(ANTS, "three", three),
     Group(ANTS, "few", few),
+    Group(ANTS, "rates", rates, seeds=3),
     Group(TEN, "networks", networks, seeds=3),
     Group(TEN, "imbalance", imbalance),
 ]

@@ -20,7 +20,7 @@ from helpers.models import STRATEGIES, build, fixed_statistics, train_mode
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import fine_tune, fit_logistic_regression
 from helpers.runtime import get_device, seed_everything
-from helpers.training import train_one_epoch
+from helpers.training import evaluate, train_one_epoch
 from tools.measure import groups
 from tools.measure.groups import ANTS, TEN, Group, Row
 
@@ -281,8 +281,8 @@ def refitted(seed: int) -> Iterator[Row]:
 
 def reported(run: str, model: nn.Module, loaders: data.Loaders) -> Row:
     """Give the accuracy on the test pictures, or where there are none, on those of validation."""
-    answers = groups.right(model, groups.loaders_of(loaders)[-1])
-    return run, "accuracy", answers.float().mean().item()
+    parts = model, groups.loaders_of(loaders)[-1], groups.CRITERION, get_device()
+    return run, "accuracy", evaluate(*parts).accuracy
 
 
 GROUPS = [
