@@ -7,6 +7,7 @@ default) takes photographs where they are whole, `rendered` never; `photos` want
 
 import hashlib
 import os
+import tomllib
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ class Form(NamedTuple):
 
     target: str
     summary: str
-    sha256: str = ""
+    sha256: str
 
 
 class Asset(NamedTuple):
@@ -38,46 +39,9 @@ class Asset(NamedTuple):
     summary: str  #: what it is, in a line
 
 
-RENDERED = {
-    "ants_bees": Form(
-        "ants_bees",
-        "ray-traced ants and bees",
-        "4556153b9d6e9f74a5346922e08bc8723622613ecfcb005c72e833fbb2bfc799",
-    ),
-    "cifar10": Form(
-        "cifar10",
-        "ray-traced toy models of CIFAR-10's ten classes",
-        "8981972fe85344e394703d7a9d9e3d5df35fbfe6da60b61ce906ae636514eb91",
-    ),
-    "backbone": Form(
-        "resnet18_tiny_imagenet.safetensors",
-        "ResNet-18 pretrained on Tiny ImageNet",
-        "fbff65b85e75838e2212b7a35cac376c05b775a33139587d75d992a94ccee44c",
-    ),
-    "tf_efficientnet_lite0": Form(
-        "efficientnet_lite0_imagenet.safetensors",
-        "EfficientNet-Lite0 from ImageNet",
-        "c4117a10d10cf2f3b5a1ed7ae5e966d9939525b09aff571725cea4635cdab3f5",
-    ),
-    "tf_efficientnet_lite2": Form(
-        "efficientnet_lite2_imagenet.safetensors",
-        "EfficientNet-Lite2 from ImageNet",
-        "1332b24ac810cd656d1521aff8f896eba40f566359462b9ad901cb951bffd799",
-    ),
-}
-PHOTOS = {  # what is not here is the same in both editions
-    "ants_bees": Form(
-        "hymenoptera_data",
-        "photographs of ants and bees",
-        "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec",
-    ),
-    "cifar10": Form("cifar-10-batches-py", "CIFAR-10"),  # torchvision knows its files
-    "backbone": Form(
-        "resnet18-f37072fd.pth",
-        "ResNet-18 pretrained on ImageNet",
-        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
-    ),
-}
+TABLE = tomllib.loads(Path(__file__).with_name("assets.toml").read_text(encoding="utf8"))
+RENDERED = {name: Form(*row) for name, row in TABLE["rendered"].items()}
+PHOTOS = {name: Form(*row) for name, row in TABLE["photos"].items()}
 
 
 def weights(network: str) -> Path | None:

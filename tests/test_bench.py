@@ -157,7 +157,7 @@ def test_the_book_fine_tunes_lite0_as_chapter_7_does(strategy, tiny_pictures, ca
     found = call(book.fine_tuned, tiny_pictures, capsys, **options)
     statistics = data.statistics(models.build(protocol.LITE0, 2))
     load = partial(data.image_folders, tiny_pictures, size=64, **statistics)
-    rate = groups_backbones.LADDER[strategy].lite0_lr
+    rate = groups_backbones.LADDER[strategy].lite_lr
     *_, history = fine_tune(load, protocol.LITE0, strategy, num_epochs=2, lr=rate, head_lr=rate)
     assert found == pytest.approx(history.val_accuracy, abs=1e-4)
 
@@ -202,7 +202,7 @@ def test_the_book_takes_part_with_the_settings_of_its_chapters():
     sizes = [method.options for method in run.METHODS if "fine-tuned-lite0" in method.works]
     assert ("--size", str(groups_backbones.IMAGENET.size)) in sizes
     for strategy, rate in book.LITE0_RATES.items():
-        assert rate == groups_backbones.LADDER[strategy].lite0_lr
+        assert rate == groups_backbones.LADDER[strategy].lite_lr
     for name, statistics in protocol.STATISTICS.items():
         own = data.statistics(models.build(name, 2))
         assert statistics == (own["mean"], own["std"])

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, RandomSampler, Subset, TensorDataset
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from helpers import assets, data
 from helpers.explorers.layers import probe
@@ -177,26 +176,12 @@ def views(seed: int) -> Iterator[Row]:
     yield from train_on("frozen, four views", seed, parts, num_epochs=3).rows
 
 
-class Average(nn.Module):
-    """The average over all positions of what a stage of a ResNet-18 gives."""
-
-    def __init__(self, stage: str):
-        """Take the pretrained network up to a stage."""
-        super().__init__()
-        self.extractor = create_feature_extractor(resnet18(2), {stage: "out"})
-        self.fc = nn.Identity()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the averages `(B, channels)`."""
-        return self.fc(self.extractor(inputs)["out"].mean(dim=(2, 3)))
-
-
 def stages(seed: int) -> Iterator[Row]:
     """Fit the best head to the standardized averages of a stage, as chapter 1's explorer does."""
-    loaders, device = loaders_of(load_ants_bees(seed, augment=False)), get_device()
-    for stage in ("layer2", "layer3", "layer4"):
-        backbone = Average(stage).to(device)
-        train, *others = (extract_features(backbone, loader, device).tensors for loader in loaders)
+    loaders, layers = loaders_of(load_ants_bees(seed, augment=False)), [*resnet18(2).children()]
+    for stage, end in (("layer2", 6), ("layer3", 7), ("layer4", 8)):
+        averages = nn.Sequential(*layers[:end], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        train, *others = (predict(averages, loader, get_device()) for loader in loaders)
         for part, tensors in zip(("validation", "test"), others, strict=False):
             yield f"head on {stage}", f"{part} accuracy", probe(*train, *tensors)
 

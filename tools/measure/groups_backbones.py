@@ -6,9 +6,10 @@ from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
-import safetensors.torch
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import update_bn
@@ -43,7 +44,9 @@ class Backbone(NamedTuple):
 RANDOM = Backbone("random", "resnet18", 96, None)
 TINY = Backbone("ResNet-18", "resnet18", 96)
 IMAGENET = Backbone("Lite0", LITE0, 160)
+LARGER = Backbone("Lite2", "tf_efficientnet_lite2", 192)
 BOTH = (TINY, IMAGENET)
+ALL = (*BOTH, LARGER)
 
 
 def statistics(backbone: Backbone) -> dict[str, data.RGB]:
@@ -87,7 +90,7 @@ def nearest(train: TensorDataset, inputs: Tensor, k: int = 5) -> Tensor:
 
 def kinds(seed: int) -> Iterator[Row]:
     """Compare neighbors and heads on random, Tiny ImageNet's and ImageNet's features."""
-    for backbone in (RANDOM, *BOTH):
+    for backbone in (RANDOM, *ALL):
         if backbone is not RANDOM and seed:
             continue  # nothing is drawn
         seed_everything(seed)
@@ -97,28 +100,39 @@ def kinds(seed: int) -> Iterator[Row]:
         yield from head(f"head, {backbone.title}", parts["train"], parts)
 
 
-def old_head(seed: int) -> Iterator[Row]:
-    """Ask ImageNet's own head for its ant and its bee: nothing is trained."""
-    state = safetensors.torch.load_file(str(assets.weights(LITE0)))
-    weight, bias = (state[f"classifier.{name}"].float() for name in ("weight", "bias"))
+def untrained(seed: int) -> Iterator[Row]:
+    """Ask ImageNet's own head for its ant and its bee, and a head that is written from words."""
     two = torch.tensor([ANT, BEE])  # in the order of our labels
+    ours = torch.full((1000,), -1).scatter(0, two, torch.arange(2))  # our label of each class
+    names, words = load_file(assets.resolve("words").path).values()
+    for backbone in (IMAGENET, LARGER):
+        parts, state = features(backbone), load_file(assets.weights(backbone.name))
+        rows, bias = (state[f"classifier.{name}"].float() for name in ("weight", "bias"))
+        (center, *_) = (part.tensors[0].mean(dim=0) for part in parts.values())
+        for part, (inputs, labels) in ((p, parts[p].tensors) for p in parts if p != "train"):
+            logits = linear(inputs, rows, bias)
+            found = {"two": logits[:, two].argmax(dim=1), "thousand": ours[logits.argmax(dim=1)]}
+            for known, without in (("words", []), ("other words", [ANT, BEE])):
+                kept = [i for i in range(1000) if i not in without]
+                head = write_head(names[kept].float(), rows[kept], words[:2].float())
+                found[known] = linear(inputs, head).argmax(dim=1)
+                found[f"{known}, centered"] = linear(inputs - center, head).argmax(dim=1)
+            for run, classes in found.items():
+                share = (classes == labels).float().mean().item()
+                yield f"{run}, {backbone.title}", f"{part} accuracy", share
 
-    def between(inputs: Tensor) -> Tensor:
-        return (inputs @ weight[two].T + bias[two]).argmax(dim=1)
 
-    def among_all(inputs: Tensor) -> Tensor:
-        best = (inputs @ weight.T + bias).argmax(dim=1)
-        return torch.where(best == ANT, 0, torch.where(best == BEE, 1, -1))
-
-    for size in (IMAGENET.size, 224):
-        parts = features(IMAGENET._replace(size=size))
-        yield from scores(f"old head, {size} px, two", between, parts)
-        yield from scores(f"old head, {size} px, thousand", among_all, parts)
+def write_head(names: Tensor, rows: Tensor, words: Tensor) -> Tensor:
+    """Return a row `(W, 1280)` for each word `(W, 384)`, by ridge regression from names to rows."""
+    center = names.mean(dim=0)
+    x, y = names - center, rows - rows.mean(dim=0)
+    slopes = torch.linalg.solve(x.T @ x + torch.eye(x.shape[1]), x.T @ y)
+    return (words - center) @ slopes
 
 
 def labels(seed: int) -> Iterator[Row]:
     """Train heads on a few pictures a class, another draw each seed."""
-    for backbone in BOTH:
+    for backbone in ALL:
         parts = features(backbone)
         inputs, labels = parts["train"].tensors
         for count in (1, 2, 5, 10, 20):
@@ -127,10 +141,20 @@ def labels(seed: int) -> Iterator[Row]:
             yield from head(f"{count} a class, {backbone.title}", few, parts)
 
 
+def lite_views(seed: int) -> Iterator[Row]:
+    """Fit the best head on four views of each training picture, for each larger backbone."""
+    for backbone in (IMAGENET, LARGER):
+        load, (_, *others) = loading(backbone, seed), features(backbone).values()
+        seed_everything(seed)
+        train = extract_features(build(backbone.name, 2), load().train, get_device(), num_views=4)
+        parts = dict(zip(("train", "validation", "test"), (train, *others), strict=False))
+        yield from head(f"four views, {backbone.title}", train, parts)
+
+
 def sizes(seed: int) -> Iterator[Row]:
     """Train heads on features of pictures of several sizes."""
-    for backbone in BOTH:
-        for size in (64, 96, 128, 160, 224):
+    for backbone in ALL:
+        for size in (64, 96, 128, 160, 192, 224, 260):
             parts = features(backbone._replace(size=size))
             yield from head(f"{size} px, {backbone.title}", parts["train"], parts)
 
@@ -138,7 +162,7 @@ def sizes(seed: int) -> Iterator[Row]:
 def shift(seed: int) -> Iterator[Row]:
     """Train on renders, test on photographs, where they are."""
     if assets.ants_bees().edition == "photos":
-        for backbone in BOTH:
+        for backbone in ALL:
             photos, renders = (features(backbone, edition=e) for e in ("photos", "rendered"))
             yield from head(f"from renders, {backbone.title}", renders["train"], photos)
 
@@ -148,7 +172,7 @@ class Strategy(NamedTuple):
 
     strategy: str
     resnet18_lr: float
-    lite0_lr: float
+    lite_lr: float
     mode: Callable[[nn.Module], object] = fixed_statistics
     head_first: bool = True
 
@@ -176,8 +200,8 @@ def climb(
     """Train on these strategies, the head first, and compare each with the head alone."""
     runs = {}
     for title in titles:
-        strategy, resnet18_lr, lite0_lr, mode, head_first = LADDER[title]
-        lr = resnet18_lr if backbone is TINY else lite0_lr
+        strategy, resnet18_lr, lite_lr, mode, head_first = LADDER[title]
+        lr = resnet18_lr if backbone is TINY else lite_lr
         options = {"head_first": head_first, "mode": mode, "lr": lr, "seed": seed}
         options["head_lr"] = lr if head_first else 1e-3
         load, run = loading(backbone, seed), f"{title}, {backbone.title}"
@@ -251,8 +275,8 @@ def averages(seed: int) -> Iterator[Row]:
     """
     for backbone in BOTH:
         load = loading(backbone, seed)
-        _, resnet18_lr, lite0_lr, *_ = LADDER["all"]
-        best = resnet18_lr if backbone is TINY else lite0_lr
+        _, resnet18_lr, lite_lr, *_ = LADDER["all"]
+        best = resnet18_lr if backbone is TINY else lite_lr
         for title, num_epochs, lr in (("rate 0", 1, 0.0), ("all", 6, best)):
             model, loaders, _ = fine_tune(load, backbone.name, "all", seed=seed, **WITH_BEST_HEAD)
             pretrained = {name: value.clone() for name, value in model.named_buffers()}
@@ -287,12 +311,14 @@ def reported(run: str, model: nn.Module, loaders: data.Loaders) -> Row:
 
 GROUPS = [
     Group(ANTS, "kinds", kinds),
-    Group(ANTS, "old_head", old_head, seeds=1),
+    Group(ANTS, "untrained", untrained, seeds=1),
+    Group(ANTS, "lite_views", lite_views),
     Group(ANTS, "labels", labels, seeds=20),
     Group(ANTS, "sizes", sizes, seeds=1),
     Group(ANTS, "shift", shift, seeds=1),
     Group(ANTS, "ladder_resnet18", partial(climb, TINY)),
     Group(ANTS, "ladder_lite0", partial(climb, IMAGENET)),
+    Group(ANTS, "ladder_lite2", partial(climb, LARGER, titles=("head", "normalization", "all"))),
     Group(TEN, "ten_resnet18", partial(climb, TINY, loading=loading_ten, titles=TEN_STRATEGIES)),
     Group(TEN, "ten_lite0", partial(climb, IMAGENET, loading=loading_ten, titles=TEN_STRATEGIES)),
     Group(ANTS, "averages", averages, seeds=3),

