@@ -72,6 +72,7 @@ def retrained(page, act):
 
 
 MOVE = "(slider, value) => {slider.value = value; slider.dispatchEvent(new Event('input'))}"
+ANSWER = "Teach.predict(Teach.state.head, Teach.state.asked.features)"
 LAST = "Teach.state.result.points.at(-1)"  # after the last step
 BLOB = "const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);"
 
@@ -166,12 +167,8 @@ def test_features_votes_and_answers_are_those_of_pytorch(taught, cpu):
 
     taught.locator("#teach .thumb").first.click()
     expect(taught.locator("#teach .answer")).to_contain_text("sure")
-    votes, logits = taught.evaluate(
-        """() => {
-            const { head, asked } = Teach.state;
-            return [Teach.vote(head, asked.map, 0), Teach.logitsOf(head, asked.features)];
-        }"""
-    )
+    votes = taught.evaluate("Teach.vote(Teach.state.head, Teach.state.asked.map, 0)")
+    logits = np.log(taught.evaluate(ANSWER))  # but for what is the same in both
     assert len(votes["cells"]) == 25
     assert votes["logit"] == pytest.approx(logits[0] - logits[1], abs=1e-4)
     said = taught.locator("#teach").inner_text()
@@ -200,8 +197,7 @@ def test_the_head_is_that_of_torch_sgd_and_its_interval_wilsons(taught):
         found = taught.evaluate(
             """async ({ features, labels, ...settings }) => {
                 const own = await Teach.products(features, features, async () => {});
-                const held = own.slice(0, 7);
-                const heldLabels = labels.slice(0, 7);
+                const [held, heldLabels] = [own, labels].map((list) => list.slice(0, 7));
                 const options = { own, held, labels, heldLabels, numClasses: 3 };
                 let last;
                 for (last of Teach.train({ ...options, ...settings }));
@@ -236,10 +232,8 @@ def test_pictures_are_upright_on_white_and_small_however_large(taught):
     crop = v2.Compose([v2.Resize(183), v2.CenterCrop(160)])
     for content in (wide, see_through, large):
         expected = crop(open_picture(io.BytesIO(content), 10**6)).permute(1, 2, 0).numpy()
-        found = taught.evaluate(
-            f"async (text) => {{{BLOB} return [...await Teach.look(blob(text), 160)]}}",
-            in_base64(content),
-        )
+        look = f"async (text) => {{{BLOB} return [...await Teach.look(blob(text), 160)]}}"
+        found = taught.evaluate(look, in_base64(content))
         difference = np.abs(np.array(found).reshape(160, 160, 3) - expected.astype(int))
         assert difference.max() <= (content is not wide)
 
@@ -505,6 +499,7 @@ def taught_file(tensors=None, **notes):
 
 
 HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
+CELLS = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "teach_yourself.md").read_text(), re.S)
 BAD_FILES = {
     "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
     "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
@@ -524,7 +519,7 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     photo = sorted(PICTURES.glob("val/bees/*"))[0]
     drop(taught, "#teach .look", [("photo.jpg", photo.read_bytes())])
     expect(taught.locator("#teach .answer")).to_contain_text("sure")
-    mine = taught.evaluate("Teach.predict(Teach.state.head, Teach.state.asked.features)")
+    mine = taught.evaluate(ANSWER)
     with taught.expect_download() as download:
         taught.get_by_role("button", name="Save the head").click()
     assert download.value.suggested_filename == "taught.safetensors"
@@ -532,8 +527,7 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     download.value.save_as("taught.safetensors")
     (tmp_path / "photo.jpg").write_bytes(photo.read_bytes())
 
-    page = (ROOT / "book" / "teach_yourself.md").read_text("utf8")
-    cell, export = re.findall(r"```python\n(.*?)```", page, re.S)
+    cell, export, _ = CELLS
     names = {}
     exec(cell, names)
     assert names["probabilities"].tolist() == pytest.approx(mine, abs=1e-4)
@@ -544,7 +538,7 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
 
     taught.reload()
     wait_for_head(taught)
-    button = taught.get_by_label("Load them again")
+    button = taught.get_by_label("Open a saved head")
     for reason, contents in BAD_FILES.items():
         for content in contents:
             (tmp_path / "bad").write_bytes(content)
@@ -582,3 +576,31 @@ def test_a_head_goes_to_python_and_back(taught, tmp_path, monkeypatch, capsys):
     with torch.inference_mode():
         expected = names["model"](names["picture"][None])
     torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("way", ["file", "http"])
+def test_a_head_from_python_answers_as_there(page, addresses, way, tmp_path, monkeypatch):
+    page.goto(f"{addresses[way]}/book/teach_yourself.html")
+    wait_for_head(page)
+    monkeypatch.chdir(tmp_path)
+    model = build(backbone.NAME, 3).eval()
+    nn.init.normal_(model.classifier.weight, std=0.1)
+    names = {"model": model, "classes": ["x", "y", "z"], "size": 224}
+    for mean, said in ((np.nan, "did not save it"), (0, "a head without pictures")):
+        nn.init.normal_(model.classifier.bias, mean)
+        exec(CELLS[2].replace("= 1.0", "= 2.0"), names)
+        choose_files(page, page.get_by_label("Open a saved head"), "head.safetensors")
+        expect(status_of(page, "last")).to_contain_text(said)
+    expect(page.get_by_label("learning rate")).to_be_hidden()
+    for i, path in enumerate(sorted(PICTURES.glob("test/*/*"))[::20]):  # cut to ten shapes
+        (tmp_path / f"{i}.png").write_bytes(
+            file_of(np.array(Image.open(path))[: 70 + 9 * i, 9 * i :])
+        )
+        choose_files(page, page.get_by_label("Choose a photo"), f"{i}.png")
+        page.wait_for_function(f"() => Teach.state.asked?.picture.name === '{i}.png'")
+        exec(CELLS[0].replace("taught", "head").replace("photo.jpg", f"{i}.png"), names)
+        expected = (model(names["picture"][None]) / 2).softmax(1)[0].tolist()
+        assert page.evaluate(ANSWER) == pytest.approx(expected, abs=1e-4)
+    add(page, 0, ["one.png"])
+    expect(page.get_by_label("learning rate")).to_be_visible()
+    assert page.evaluate("Teach.state.head") is None and page.errors == []
