@@ -239,8 +239,8 @@
 
     const isOwn = state.source === "own";
     part.size.set(String(size));
-    part.size.group.hidden = state.source === "lit";
-    part.size.group.disabled = part.controls.hidden = given !== null; // it has one size
+    part.size.group.hidden = state.source === "lit" || given !== null; // these have one size
+    part.controls.hidden = part.mistakes.parentElement.hidden = given !== null;
     part.swap.line.hidden = state.source !== "lit";
     part.addClass.hidden = !isOwn || classes.length >= MOST_CLASSES;
     const each = classes.map((_, k) => train.filter(({ label }) => label === k).length);
