@@ -186,10 +186,8 @@ def with_torch(features, labels, lr, steps, decay):
 def test_the_head_is_that_of_torch_sgd_and_its_interval_wilsons(taught):
     features = torch.randn(31, 40, dtype=torch.float64)
     labels = torch.arange(31) % 3
-    for settings in (
-        {"lr": 0.01, "steps": 200, "decay": 1e-3},
-        {"lr": 1, "steps": 30, "decay": 0.1},
-    ):
+    for lr, steps, decay in ((0.01, 200, 1e-3), (1.0, 30, 0.1)):
+        settings = {"lr": lr, "steps": steps, "decay": decay}
         head = with_torch(features, labels, **settings)
         found = taught.evaluate(
             """async ({ features, labels, ...settings }) => {
@@ -489,14 +487,13 @@ def taught_file(tensors=None, **notes):
     settings = {"labeled": 1, "rate": -2, "steps": 9, "decay": -3, "seed": 1}
     card = {"format": "transfer-learning-hands-on 1", "backbone": backbone.NAME, "size": "160"}
     card |= {"classes": '["a", "b"]', "files": '["1", "2"]', "settings": json.dumps(settings)}
-    arrays = {"features": np.ones((2, 1280), np.float32), "held": np.arange(2)}
-    arrays |= {"labels": np.arange(2)} | (tensors or {})
-    return safetensors.numpy.save(arrays, card | notes)
+    arrays = {"features": np.ones((2, 1280), "f4"), "held": np.arange(2), "labels": np.arange(2)}
+    return safetensors.numpy.save(arrays | (tensors or {}), card | notes)
 
 
 HEADER = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
-PAGE = ROOT / "book" / "teach_yourself.md"
-CELLS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf8"), re.S)
+TEXT = (ROOT / "book" / "teach_yourself.md").read_text("utf8")
+CELLS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 BAD_FILES = {
     "it is cut off or damaged": [len(HEADER).to_bytes(8, "little") + HEADER],
     "it is for the backbone resnet18": [taught_file(backbone="resnet18")],
