@@ -41,7 +41,9 @@
     const mine = (state.run = {});
     if (!table) return;
     const learned = chosen();
-    if (classes.some((_, k) => !learned.some(({ label }) => label === k))) return showNothing(state.given ? TEXT.given : TEXT.needs);
+    if (classes.some((_, k) => !learned.some(({ label }) => label === k))) {
+      return showNothing(state.given ? TEXT.given : TEXT.needs);
+    }
 
     const breathe = breather();
     const places = learned.map((picture) => table.places.get(picture));
