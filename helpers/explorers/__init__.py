@@ -2,11 +2,11 @@
 
 from helpers.explorers.crops import crops
 from helpers.explorers.films import boundary, drift
-from helpers.explorers.labels import labels
 from helpers.explorers.layers import layers
 from helpers.explorers.luck import luck
 from helpers.explorers.mistakes import mistakes
 from helpers.explorers.own_picture import OwnPicture
+from helpers.explorers.stored import labels, strategies
 from helpers.explorers.unfreeze import unfreeze
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "layers",
     "luck",
     "mistakes",
+    "strategies",
     "unfreeze",
 ]
