@@ -7,6 +7,7 @@ from helpers.explorers.layers import layers
 from helpers.explorers.luck import luck
 from helpers.explorers.mistakes import mistakes
 from helpers.explorers.own_picture import OwnPicture
+from helpers.explorers.reliability import reliability
 from helpers.explorers.unfreeze import unfreeze
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "layers",
     "luck",
     "mistakes",
+    "reliability",
     "unfreeze",
 ]
