@@ -151,7 +151,7 @@ def call(task, pictures, capsys, **options):
     return [line["val_accuracy"] for line in lines]
 
 
-@pytest.mark.parametrize("strategy", book.LITE0_RATES)
+@pytest.mark.parametrize("strategy", book.LITE_RATES)
 def test_the_book_fine_tunes_lite0_as_chapter_7_does(strategy, tiny_pictures, capsys):
     options = {"backbone": protocol.LITE0, "strategy": strategy}
     found = call(book.fine_tuned, tiny_pictures, capsys, **options)
@@ -201,7 +201,7 @@ def test_the_book_takes_part_with_the_settings_of_its_chapters():
     assert inspect.signature(data.image_folders).parameters["batch_size"].default == book.BATCH_SIZE
     sizes = [method.options for method in run.METHODS if "fine-tuned-lite0" in method.works]
     assert ("--size", str(groups_backbones.IMAGENET.size)) in sizes
-    for strategy, rate in book.LITE0_RATES.items():
+    for strategy, rate in book.LITE_RATES.items():
         assert rate == groups_backbones.LADDER[strategy].lite_lr
     for name, statistics in protocol.STATISTICS.items():
         own = data.statistics(models.build(name, 2))

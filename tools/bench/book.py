@@ -23,21 +23,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from helpers import assets, data
-from helpers.data import Loaders
 from helpers.features import extract_features
 from helpers.metrics import History
 from helpers.models import build, head_of, trainable_parameters, unfreeze_from
 from helpers.recipe import fine_tune, fit_logistic_regression, train_network
 from helpers.runtime import seed_everything
 from helpers.training import evaluate, fit, train_one_epoch
-from tools.bench.protocol import LITE0, STATISTICS, WEIGHTS, Run, parse, trust_cifar10
+from tools.bench.protocol import STATISTICS, WEIGHTS, Run, parse, trust_cifar10
 
 BATCH_SIZE, HEAD_LR, CPU = 16, 0.02, torch.device("cpu")
-LITE0_RATES = {"all": 3e-5, "normalization": 1e-3}  # of each strategy: those of the tables
+LITE_RATES = {"all": 3e-5, "normalization": 1e-3}  # of each strategy: those of the tables
 FIRST_TRAINED, AVERAGED_LR, DECAY = "layer3", 3e-4, 0.97
 
 
-def load(args: Namespace, *, augment: bool = True) -> Loaders:
+def load(args: Namespace, *, augment: bool = True) -> data.Loaders:
     """Load ants and bees as the backbone wants them."""
     mean, std = STATISTICS[args.backbone]
     return data.image_folders(
@@ -70,12 +69,12 @@ def shuffled(features, batch_size: int, args: Namespace) -> DataLoader:
 
 
 def frozen(args: Namespace, run: Run) -> None:
-    """Train a head on features of ants and bees; on Lite0, compute the best one."""
+    """Train a head on features of ants and bees; on Lite0 and Lite2, compute the best one."""
     loaders, criterion = load(args, augment=False), nn.CrossEntropyLoss()
     model = network(args, 2)
     train, val = (extract_features(model, part, CPU) for part in (loaders.train, loaders.val))
     val_loader = DataLoader(val, BATCH_SIZE)
-    if args.backbone == LITE0:
+    if args.backbone != "resnet18":
         head = fit_logistic_regression(train, 2)
         run.line(evaluate(head, val_loader, criterion, CPU).accuracy)
         return
@@ -96,12 +95,12 @@ def frozen(args: Namespace, run: Run) -> None:
 
 
 def fine_tuned(args: Namespace, run: Run) -> None:
-    """Fine-tune on ants and bees as chapter 4 does, or chapter 7 with Lite0."""
-    if args.backbone == LITE0:
-        rate = LITE0_RATES[args.strategy]
+    """Fine-tune on ants and bees as chapter 4 does, or chapter 7 with Lite0 and Lite2."""
+    if args.backbone != "resnet18":
+        rate = LITE_RATES[args.strategy]
         *_, history = fine_tune(
             partial(load, args),
-            LITE0,
+            args.backbone,
             args.strategy,
             num_epochs=args.epochs or 6,
             lr=rate,
@@ -153,7 +152,9 @@ def cifar10(args: Namespace, run: Run) -> None:
     trust_cifar10()
     assets.photographs_folder = lambda: args.data  # as the others: a folder that has it
     model = network(args, 10)
-    batch_size = BATCH_SIZE if args.backbone == LITE0 else 250  # Lite0 takes twice as long with 250
+    batch_size = (
+        BATCH_SIZE if args.backbone != "resnet18" else 250
+    )  # Lite0 takes twice as long with 250
     mean, std = STATISTICS[args.backbone]
     options = {"size": args.size, "batch_size": batch_size, "seed": args.seed}
     loaders = data.cifar10(edition="photos", mean=mean, std=std, **options)

@@ -19,13 +19,11 @@ from torchvision.datasets import CIFAR10
 from helpers import assets, data, models
 
 TASKS = ("frozen", "fine-tuned", "cifar10")
-LITE0 = "tf_efficientnet_lite0"
-WEIGHTS = {
-    "resnet18": assets.EMBEDDED / "resnet18_tiny_imagenet.safetensors",
-    LITE0: assets.EMBEDDED / "efficientnet_lite0_imagenet.safetensors",
-}
-HALF = (0.5, 0.5, 0.5)
-STATISTICS = {"resnet18": (data.MEAN, data.STD), LITE0: (HALF, HALF)}  # mean and std of inputs
+LITE0, LITE2 = "tf_efficientnet_lite0", "tf_efficientnet_lite2"
+ASSETS = {"resnet18": "backbone", LITE0: LITE0, LITE2: LITE2}
+WEIGHTS = {name: assets.EMBEDDED / assets.RENDERED[ASSETS[name]].target for name in ASSETS}
+HALF = ((0.5, 0.5, 0.5),) * 2
+STATISTICS = {"resnet18": (data.MEAN, data.STD), LITE0: HALF, LITE2: HALF}  # of inputs: mean, std
 
 
 def parse(doc: str | None, **options: int | str) -> argparse.Namespace:

@@ -27,6 +27,8 @@ TITLES = {
     "frozen-lite0": "frozen Lite0, ants and bees",
     "fine-tuned": "fine-tuned ResNet-18, ants and bees",
     "fine-tuned-lite0": "fine-tuned Lite0, ants and bees",
+    "frozen-lite2": "frozen Lite2, ants and bees",
+    "fine-tuned-lite2": "fine-tuned Lite2, ants and bees",
     "cifar10": "frozen, CIFAR-10",
 }
 STYLES = {  # color, line and marker

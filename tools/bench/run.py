@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import assets
-from tools.bench.protocol import LITE0
+from tools.bench.protocol import LITE0, LITE2
 from tools.bench.report import RAW, ROOT, SOURCE, STYLES, append, read, report
 
 SMOKE = ROOT / "_build" / "bench" / "smoke"
@@ -31,11 +31,13 @@ WORKS = {  # the task and the backbone of each
     "frozen-lite0": ("frozen", LITE0),
     "fine-tuned": ("fine-tuned", "resnet18"),
     "fine-tuned-lite0": ("fine-tuned", LITE0),
+    "frozen-lite2": ("frozen", LITE2),
+    "fine-tuned-lite2": ("fine-tuned", LITE2),
     "cifar10": ("cifar10", "resnet18"),
 }
 WITH_RESNET18 = ("frozen", "fine-tuned")
 WITH_LITE0 = ("frozen-lite0", "fine-tuned-lite0")
-ALL = tuple(WORKS)
+TO_ALL = (*WITH_RESNET18, *WITH_LITE0, "cifar10")
 
 
 class Method(NamedTuple):
@@ -49,26 +51,25 @@ class Method(NamedTuple):
     backbone: str | None = None  #: another than the others' of the work
 
 
+NORMALIZATION = ("--strategy", "normalization", "--size")
 METHODS = [
     Method("this book", "book", WITH_RESNET18),
     Method("this book", "book", ("cifar10",), ("--size", "32")),
     Method(
         "this book, averaged", "book", ("fine-tuned",), ("--strategy", "averaged", "--size", "224")
     ),
-    Method("this book", "book", ("frozen-lite0",), ("--size", "192")),
+    Method("this book", "book", ("frozen-lite0", "frozen-lite2"), ("--size", "192")),
     Method("this book", "book", ("fine-tuned-lite0",), ("--size", "160")),
-    Method(
-        "this book, normalization",
-        "book",
-        ("fine-tuned-lite0",),
-        ("--strategy", "normalization", "--size", "160"),
-    ),
+    Method("this book, normalization", "book", ("fine-tuned-lite0",), (*NORMALIZATION, "160")),
+    Method("this book, normalization", "book", ("fine-tuned-lite2",), (*NORMALIZATION, "192")),
+    Method("this book, Lite0", "book", ("frozen-lite2",), ("--size", "192"), backbone=LITE0),
     Method("this book, Lite0", "book", ("cifar10",), ("--size", "96"), backbone=LITE0),
+    Method("fastai, 224 px", "fastai_learner", ("fine-tuned-lite2",)),
     Method("fastai, 96 px", "fastai_learner", WITH_RESNET18, ("--size", "96")),
     Method("fastai, 224 px", "fastai_learner", WITH_RESNET18),
     Method("fastai, 224 px", "fastai_learner", WITH_LITE0, slow=True),
-    Method("plain PyTorch", "plain_pytorch", ALL, slow=True),
-    Method(SOURCE, "source_loops", ALL, slow=True),
+    Method("plain PyTorch", "plain_pytorch", TO_ALL, slow=True),
+    Method(SOURCE, "source_loops", TO_ALL, slow=True),
 ]
 
 
@@ -122,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="for all but the slow")
     parser.add_argument("--slow-seeds", type=int, default=2, help="for the slow: many minutes each")
-    parser.add_argument("--work", choices=ALL, help="only this")
+    parser.add_argument("--work", choices=tuple(WORKS), help="only this")
     parser.add_argument("--method", choices=STYLES, help="only this")
     parser.add_argument("--threads", type=int, default=2)
     help = "beside other work: for the accuracies only"

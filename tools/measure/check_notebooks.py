@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAX_BYTES = 2_000_000
-NOTEBOOK_METADATA = {"kernelspec", "language_info"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_METADATA = {"jupyter", "mystnb", "slideshow", "tags"}
+CELL_METADATA = {"jupyter", "mystnb", "slideshow", "tags"}  # what run_notebooks keeps
 # Of somebody's machine; "https://site/home/" is none: what stands before it belongs to it.
 PATH = re.compile(r"(?<![\w.~-])(?:/(?:home|Users|tmp|mnt)/|[A-Za-z]:\\+Users\\)")
 # What the last line of a cell gives where nobody wanted it, and addresses in memory.
@@ -21,7 +20,6 @@ def problems(path: Path) -> Iterator[str]:
     if path.stat().st_size > MAX_BYTES:
         yield f"is larger than {MAX_BYTES / 1e6:.0f} MB: show fewer or smaller figures"
     notebook = json.loads(path.read_text("utf8"))
-    yield from unknown_keys(notebook["metadata"], NOTEBOOK_METADATA)
     kernel = notebook["metadata"].get("kernelspec", {}).get("name")
     if kernel != "python3":
         yield f"has the kernel {kernel}, which others don't have: choose Python 3"
@@ -37,7 +35,6 @@ def problems(path: Path) -> Iterator[str]:
 
 def problems_of_cell(cell: dict) -> Iterator[str]:
     """Say what is wrong with a cell."""
-    yield from unknown_keys(cell["metadata"], CELL_METADATA)
     if PATH.search("".join(cell["source"])):
         yield "has a path of your machine in its source"
     for output in cell.get("outputs", []):
@@ -62,12 +59,6 @@ def texts(output: dict) -> Iterator[str]:
     hidden = pictures | {"text/plain"} if pictures else set()
     for content in [output.get("text", ""), *(data[kind] for kind in data if kind not in hidden)]:
         yield "".join(content) if isinstance(content, list) else str(content)
-
-
-def unknown_keys(metadata: dict, known: set[str]) -> Iterator[str]:
-    """Say which metadata an editor has left."""
-    if extra := sorted(metadata.keys() - known):
-        yield f"has metadata that nothing here reads: {', '.join(extra)}"
 
 
 def main(paths: list[str]) -> int:

@@ -106,7 +106,7 @@ def untrained(seed: int) -> Iterator[Row]:
     ours = torch.full((1000,), -1).scatter(0, two, torch.arange(2))  # our label of each class
     names, words = load_file(assets.resolve("words").path).values()
     for backbone in (IMAGENET, LARGER):
-        parts, state = features(backbone), load_file(assets.weights(backbone.name))
+        parts, state = features(backbone), load_file(str(assets.weights(backbone.name)))
         rows, bias = (state[f"classifier.{name}"].float() for name in ("weight", "bias"))
         (center, *_) = (part.tensors[0].mean(dim=0) for part in parts.values())
         for part, (inputs, labels) in ((p, parts[p].tensors) for p in parts if p != "train"):
@@ -144,11 +144,10 @@ def labels(seed: int) -> Iterator[Row]:
 def lite_views(seed: int) -> Iterator[Row]:
     """Fit the best head on four views of each training picture, for each larger backbone."""
     for backbone in (IMAGENET, LARGER):
-        load, (_, *others) = loading(backbone, seed), features(backbone).values()
+        model, load = build(backbone.name, 2), loading(backbone, seed)
         seed_everything(seed)
-        train = extract_features(build(backbone.name, 2), load().train, get_device(), num_views=4)
-        parts = dict(zip(("train", "validation", "test"), (train, *others), strict=False))
-        yield from head(f"four views, {backbone.title}", train, parts)
+        train = extract_features(model, load().train, get_device(), num_views=4)
+        yield from head(f"four views, {backbone.title}", train, features(backbone))
 
 
 def sizes(seed: int) -> Iterator[Row]:

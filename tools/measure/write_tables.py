@@ -129,36 +129,9 @@ def box_lines(box: dict, runs: Runs) -> list[str]:
     return [*table(["", *titles], body), "", f"*{box['about']} {how_many(seeds)}*"]
 
 
-ORIGINAL = {  # boxes that come from the benchmark: each row's title, and its table
-    "saw-original": {"fine-tuned, ants and bees": "fine-tuned", "frozen, ants and bees": "frozen"},
-    "saw-original-ten": {"frozen, CIFAR-10": "cifar10"},
-}
-
-
-def original_lines(tasks: dict[str, str]) -> list[str]:
-    """Write what the original's settings gave on photographs beside ours, from the benchmark."""
-    rows = []
-    for title, name in tasks.items():
-        columns, *bench = read_csv(BOOK / f"bench_{name}.csv")
-        found = {row[0]: dict(zip(columns, row, strict=True)) for row in bench}
-        for who, said in (("the original's loops", "the original's"), ("this book", "this book's")):
-            seconds = float(found[who]["s in all"].split()[0])
-            share, seeds = found[who]["accuracy at the end"], found[who]["seeds"]
-            rows.append([title, said, share, f"{seconds:.0f} s", seeds])
-    note = (
-        "*Photographs, the embedded ResNet-18. The original's settings ran with its own loops, "
-        "repaired only so far that they run. Accuracy of the last epoch, mean over the seeds with "
-        "the lowest and the highest; median seconds for all of it on two processor cores, which "
-        "were not equally fast for all tasks: compare times within a task. Frozen, this book's: a "
-        "head on features that were cached once, without new crops in each epoch.*"
-    )
-    return [*table(["", "settings", "accuracy", "time", "seeds"], rows), "", note]
-
-
 def all_lines(runs: Runs) -> dict[str, list[str]]:
     """Write the table and the line below it of each box."""
-    found = {name: box_lines(box, runs) for name, box in read_boxes().items()}
-    return found | {name: original_lines(tasks) for name, tasks in ORIGINAL.items()}
+    return {name: box_lines(box, runs) for name, box in read_boxes().items()}
 
 
 # The name of a box, and of what is in it: a placeholder, or a table, a blank and a note in italics.
