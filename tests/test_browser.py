@@ -331,6 +331,7 @@ EXPLORERS = {  # and films, by chapter
         *("Batches seen", "Step", "Only 5 training pictures"),
     ],
     "07_how_much_to_train": ["244 rendered pictures"],
+    "08_your_own_pictures": ["A head has learned from few pictures"],
 }
 
 
