@@ -169,7 +169,7 @@ $(PEERS)/installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  "fastai>=2.8.12" "torch>=2.14" "torchvision>=0.29" "timm>=1.0.20" "safetensors>=0.5" \
-	  "platformdirs>=4" "tqdm>=4.66"
+	  "platformdirs>=4" "psutil>=7" "tqdm>=4.66"
 	@touch $@
 
 bench: $(INSTALLED_DEV) $(PEERS)/installed

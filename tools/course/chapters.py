@@ -14,9 +14,14 @@ def pages() -> list[str]:
     return [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
 
 
-def chapters() -> list[Path]:
-    """Return the notebooks of the book: chapter 1 comes first."""
+def notebooks() -> list[Path]:
+    """Return the notebooks of the book: "Ten minutes", then the chapters."""
     return [ROOT / f"{page}.ipynb" for page in pages() if page.startswith("notebooks/")]
+
+
+def chapters() -> list[Path]:
+    """Return the notebooks that have a number: chapter 1 comes first."""
+    return notebooks()[1:]
 
 
 def title(path: Path) -> str:

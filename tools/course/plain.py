@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from tools.course import myst
 from tools.course.address import ROOT, Address, read
-from tools.course.chapters import chapters
+from tools.course.chapters import notebooks
 from tools.course.myst import Directive
 
 LINK = re.compile(r"`[^`\n]+`|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
@@ -189,7 +189,7 @@ def plain_notebook(
 
 def all_copies() -> dict[str, str]:
     """Return the plain copies of all chapters as they are stored, by the names of their files."""
-    return {path.name: nbformat.writes(plain_notebook(path)) for path in chapters()}
+    return {path.name: nbformat.writes(plain_notebook(path)) for path in notebooks()}
 
 
 def main(out: Path) -> int:

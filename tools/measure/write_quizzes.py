@@ -16,7 +16,7 @@ from tools.measure.write_tables import BOOK, edit_notebook, write_text
 TITLE = "## Quiz"
 HEAD = f"""{TITLE}
 
-Choose before you open: each answer says what speaks for it and against it."""
+Choose before you open: each answer says why it is right or wrong."""
 ANSWERS = """# Answers to the quizzes
 
 The right answer to each question, for paper. On a screen, the answers in the chapters open.

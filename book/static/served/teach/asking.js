@@ -54,11 +54,11 @@
     part.votes.textContent = TEXT.votes(
       asked.side, yes, names()[k], votes.mean, votes.bias, votes.logit, others,
     );
-    const near = state.result.learned
+    const near = (state.result?.learned ?? [])
       .filter((picture) => picture !== asked.picture)
       .map((picture) => ({ picture, close: Teach.cosine(featuresOf(picture), asked.features) }))
       .sort((a, b) => b.close - a.close);
-    part.nearestTitle.hidden = false;
+    part.nearestTitle.hidden = near.length === 0;
     refill(part.nearest, near.slice(0, NEAREST).map(({ picture, close }) =>
       asButton(picture, `${names()[picture.label]} ${close.toFixed(2)}`)), part.answer);
   }

@@ -41,7 +41,9 @@
     const mine = (state.run = {});
     if (!table) return;
     const learned = chosen();
-    if (classes.some((_, k) => !learned.some(({ label }) => label === k))) return showNothing(TEXT.needs);
+    if (classes.some((_, k) => !learned.some(({ label }) => label === k))) {
+      return showNothing(state.given ? TEXT.given : TEXT.needs);
+    }
 
     const breathe = breather();
     const places = learned.map((picture) => table.places.get(picture));
@@ -76,8 +78,9 @@
   }
 
   function showNothing(why) {
-    state.head = state.result = null;
-    part.accuracy.textContent = "–";
+    state.head = state.given;
+    state.result = null;
+    part.accuracy.textContent = state.given ? "" : "–";
     part.warning.textContent = why;
     for (const name of ["interval", "took", "mistakesTitle", "learned", "draws", "coverage"]) part[name].textContent = "";
     for (const name of ["curve", "sure", "confusion"]) part[name].replaceChildren();

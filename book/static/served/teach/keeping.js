@@ -44,12 +44,21 @@
     };
     ensure(notes.format === FORMAT);
     if (notes.backbone !== BACKBONE) throw new Error(TEXT.otherBackbone(notes.backbone));
-    const [texts, files, moved] = [notes.classes, notes.files, notes.settings].map(parse);
-    const size = Number(notes.size);
-    const { features, labels, held } = tensors;
+    const [texts, size] = [parse(notes.classes), Number(notes.size)];
+    const { features, labels, held, "head.weight": weight, "head.bias": bias } = tensors;
     const isList = (list) => Array.isArray(list) && list.every((text) => typeof text === "string");
-    ensure(isList(texts) && texts.length >= 2 && texts.length <= MOST_CLASSES && isList(files));
-    ensure(files.length <= MOST_PICTURES && String(size) in TEXT.sizes);
+    ensure(isList(texts) && texts.length >= 2 && texts.length <= MOST_CLASSES && String(size) in TEXT.sizes);
+    const shown = { source: "own", classes: texts.map((name) => ({ name })), size };
+    if (!features) {
+      // A head that was trained elsewhere comes without pictures.
+      ensure(String(weight?.shape) === `${texts.length},${Teach.FEATURES}` && weight.values.every(Number.isFinite));
+      ensure(String(bias?.shape) === String(texts.length) && bias.values.every(Number.isFinite));
+      const row = (_, k) => Float64Array.from(weight.values.subarray(Teach.FEATURES * k, Teach.FEATURES * (k + 1)));
+      const given = { weight: texts.map(row), bias: Float64Array.from(bias.values) };
+      return { next: { ...shown, pictures: [], given } };
+    }
+    const [files, moved] = [notes.files, notes.settings].map(parse);
+    ensure(isList(files) && files.length <= MOST_PICTURES);
     const n = String(files.length);
     ensure(String(features?.shape) === `${n},${Teach.FEATURES}` && features.values.every(Number.isFinite));
     ensure(String(labels?.shape) === n && String(held?.shape) === n);
@@ -59,7 +68,7 @@
       file: null, name, url: null, label: Number(labels.values[i]), held: Boolean(held.values[i]),
       features: { [size]: features.values.subarray(Teach.FEATURES * i, Teach.FEATURES * (i + 1)) },
     }));
-    return { moved, next: { source: "own", classes: texts.map((name) => ({ name })), pictures, size } };
+    return { moved, next: { ...shown, pictures } };
   }
 
   function parse(text) {
@@ -81,14 +90,16 @@
     await inTurn(async () => {
       const { moved, next } = found;
       part.source.set("own");
-      state.seed = moved.seed;
+      if (moved) state.seed = moved.seed;
       await show(next); // which knows how many there are to learn from
+      say("");
+      const called = names().map((name) => `“${name}”`).join(", ");
+      if (next.given) return sayKept(TEXT.loadedHead(called));
       part.shuffle.input.checked = Boolean(moved.shuffle);
       for (const name of MOVED) part[name].set(moved[name]);
       drawCards();
       await retrain();
-      say("");
-      sayKept(TEXT.loaded(next.pictures.length, names().map((name) => `“${name}”`).join(", ")));
+      sayKept(TEXT.loaded(next.pictures.length, called));
     });
   }
 

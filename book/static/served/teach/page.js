@@ -11,12 +11,13 @@
 
   /* A class is `{ name }`. A picture: `file` (a Blob, or null where only features were loaded),
      `name`, `label` (the index of its class), `held` (out, of training), `url` (of a small picture)
-     and `features`, by size. What is shown changes at once, in `show`, so that pictures, size and
+     and `features`, by size. `given` is a head that was trained elsewhere and loaded without pictures, or
+     null. What is shown changes at once, in `show`, so that pictures, size and
      `table` (the products of all features, which training needs) always fit together. */
   const state = {
     source: "book", classes: TEXT.classNames.map((name) => ({ name })), pictures: [], size: SIZE,
     table: null, seed: 1, draws: [], // what the draws before gave
-    head: null, result: null, asked: null, run: null, // the last training run that was begun
+    head: null, given: null, result: null, asked: null, run: null, // the last training run that was begun
   };
   const part = Teach.build(document.querySelector("#teach")); // a deferred script finds the page whole
 

@@ -66,6 +66,7 @@
       shuffle: tick(TEXT.shuffle),
       draw: element("button", { type: "button" }, TEXT.draw),
       reset: element("button", { type: "button" }, TEXT.reset),
+      controls: element("div"),
       took: element("p", { className: "soft" }),
       accuracy: element("p", { className: "large" }),
       interval: element("p", { className: "soft" }),
@@ -99,14 +100,15 @@
     part.heat.input.checked = true;
     part.look.append(element("span", {}, TEXT.askHere), part.seen);
     part.keep.append(part.save);
-    const controls = ["labeled", "rate", "steps", "decay"].map((name) => part[name].line);
+    part.controls.append(
+      ...["labeled", "rate", "steps", "decay"].map((name) => part[name].line), part.shuffle.line,
+      element("div", { className: "line" }, part.draw, part.reset), part.took,
+    );
     root.append(
       panel(0, part.source.group, part.size.group, part.swap.line, part.status,
         part.counter, element("div", { className: "line" }, part.progress, part.cancel), part.problems,
         part.classes, part.video, element("div", { className: "line" }, part.stopCamera, part.addClass)),
-      panel(1, element("div", { className: "side" },
-        element("div", {}, ...controls, part.shuffle.line,
-          element("div", { className: "line" }, part.draw, part.reset), part.took),
+      panel(1, element("div", { className: "side" }, part.controls,
         element("div", {},
           element("div", { role: "status" }, part.accuracy, part.interval, part.learned, part.warning), part.draws,
           part.confusion),

@@ -229,14 +229,18 @@
       own: await Teach.products(columns, columns, breathe),
       heldRows: await Teach.products(rows, columns, breathe),
     };
+    // Pictures, or another number of classes: a head that was trained elsewhere goes.
+    const stays = pictures.length === 0 && next.given?.bias.length === classes.length;
+    const given = stays ? next.given : null;
     forget();
-    Object.assign(state, next, { table, draws: [] });
+    Object.assign(state, next, { given, table, draws: [] });
     part.source.set(next.source);
-    if (next.source === "own") Object.assign(own, { classes, pictures, size });
+    if (next.source === "own") Object.assign(own, { classes, pictures, size, given });
 
     const isOwn = state.source === "own";
     part.size.set(String(size));
-    part.size.group.hidden = state.source === "lit";
+    part.size.group.hidden = state.source === "lit" || given !== null; // these have one size
+    part.controls.hidden = part.mistakes.parentElement.hidden = given !== null;
     part.swap.line.hidden = state.source !== "lit";
     part.addClass.hidden = !isOwn || classes.length >= MOST_CLASSES;
     const each = classes.map((_, k) => train.filter(({ label }) => label === k).length);
@@ -250,8 +254,8 @@
   }
 
   const shown = () => {
-    const { source, classes, pictures, size } = state;
-    return { source, classes, pictures, size };
+    const { source, classes, pictures, size, given } = state;
+    return { source, classes, pictures, size, given };
   };
 
   const useAll = () => part.labeled.set(part.labeled.input.max);

@@ -97,6 +97,9 @@ globalThis.Teach = {};
     reset: "Reset all settings",
     took: (steps, n, ms) => `${count(steps, "step")} on ${count(n, "picture")}: ${Math.max(1, Math.round(ms))} ms.`,
     needs: "Each class needs a picture to learn from.",
+    given:
+      "This head was trained elsewhere: choose a photo below and ask it. There are no pictures here to learn " +
+      "from. Add some to each class, and this page trains a head of its own.",
     noHeldOut: "Add at least four pictures to each class: every fourth is held out.",
     onTraining: (right) => `On the pictures that it learned from: ${percent(right)}.`,
     draws: (shares) => `Draws before: ${shares.map((share) => percent(share)).join(", ")}.`,
@@ -149,9 +152,10 @@ globalThis.Teach = {};
 
     // taking it away
     save: "Save the head and the features",
-    load: "Load them again",
+    load: "Open a saved head",
     saved: (file) => `Saved as ${file}: the head, and what the network saw of your pictures; not the pictures.`,
     loaded: (n, classes) => `Loaded: ${count(n, "picture")} as features, in the classes ${classes}.`,
+    loadedHead: (classes) => `Loaded: a head without pictures, for the classes ${classes}.`,
     badFile: (why) => `This file can’t be loaded: ${why}.`,
     notOurs: "this page did not save it",
     cut: "it is cut off or damaged",
