@@ -327,10 +327,10 @@ EXPLORERS = {  # and films, by chapter
     "01_theory": ["After which stage"],
     "03_cifar10_feature_extraction": ["Method A is right"],
     "04_ants_bees_finetuning": ["Usually a crop", "The model is "],
-    "05_frozen_backbone": [
-        *("Batches seen", "Step"),
-    ],
+    "05_frozen_backbone": ["Batches seen", "Step"],
+    "06_which_backbone": ["On photographs, which head"],
     "07_how_much_to_train": ["244 rendered pictures", "Where does it gain most"],
+    "08_your_own_pictures": ["A head has learned from few pictures"],
 }
 
 

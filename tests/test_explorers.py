@@ -19,6 +19,7 @@ from bs4 import BeautifulSoup
 from conftest import save_picture
 from PIL import Image
 from scipy import stats
+from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -346,3 +347,19 @@ def test_an_own_picture_gets_its_answer_and_a_bad_file_its_reason(model, loaders
     said = soup(explorers.OwnPicture(model, loaders, CPU, threshold=1.0).to_html()).b.get_text()
     assert said.startswith("None of them: ")
     assert said.endswith(" Below 100.0 %, the threshold, it is none of them.")
+
+
+def test_a_temperature_makes_a_head_less_sure_and_changes_no_answer():
+    torch.manual_seed(0)
+    logits, labels = 3 * torch.randn(60, 3), torch.randint(3, (60,))
+    explorer = explorers.reliability(logits, labels, 1.7)
+    temperatures, limits = (control.options for control in explorer.controls)
+    assert list(temperatures) == ["0.5", "1", "1.70, fitted", "2", "4"]
+    probabilities = softmax(logits.double().numpy() / 1.7, axis=1)
+    given = probabilities.max(axis=1) >= 0.7
+    right = (probabilities.argmax(axis=1) == labels.numpy())[given].mean()
+    said = soup(explorer.shown([2, list(limits).index("70 %")])).get_text()
+    assert f"{100 * probabilities.max(axis=1).mean():.1f} % sure" in said
+    assert f"answers {100 * given.mean():.1f} %" in said and f"{100 * right:.1f} % of these" in said
+    answered = {soup(explorer.shown([i, 0])).get_text().split(",")[0] for i in range(5)}
+    assert len(answered) == 1

@@ -6,6 +6,7 @@ from helpers.explorers.layers import layers
 from helpers.explorers.luck import luck
 from helpers.explorers.mistakes import mistakes
 from helpers.explorers.own_picture import OwnPicture
+from helpers.explorers.reliability import reliability
 from helpers.explorers.stored import labels, strategies
 from helpers.explorers.unfreeze import unfreeze
 
@@ -18,6 +19,7 @@ __all__ = [
     "layers",
     "luck",
     "mistakes",
+    "reliability",
     "strategies",
     "unfreeze",
 ]

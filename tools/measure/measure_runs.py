@@ -17,11 +17,11 @@ from pathlib import Path
 
 from helpers import assets
 from tools.bench.protocol import trust_cifar10
-from tools.measure import groups, groups_backbones
+from tools.measure import groups, groups_backbones, groups_own
 from tools.measure.write_tables import BOOK, read_csv, write_csv
 
 COLUMNS = ["pictures", "edition", "group", "run", "measure", "seed", "value"]
-GROUPS = [*groups.GROUPS, *groups_backbones.GROUPS]
+GROUPS = [*groups.GROUPS, *groups_backbones.GROUPS, *groups_own.GROUPS]
 
 
 def main() -> None:
