@@ -222,7 +222,6 @@ FAULTS = [  # what is put where, and what is said of it
     (("cells", 2, "outputs"), shown({"image/png": "A" * 2_000_001}), "larger than 2 MB"),
     (("cells", 2, "outputs"), shown({"text/plain": "<Axes: xlabel='epoch'>"}), "shows <Axes"),
     (("cells", 2, "outputs"), shown({check_notebooks.WIDGET: {}}), "widget, .*run_notebooks"),
-    (("metadata", "kernelspec"), {"name": "my-env"}, "kernel my-env"),
 ]
 
 

@@ -217,7 +217,6 @@ def test_what_is_written_from_the_stores_is_up_to_date(stores, tmp_path):
         assert write_tables.filled(text, lines) == text, f"{path.name}: run write_tables"
         found += re.findall(r":name: (saw-[\w-]+)", text)
     assert set(found) == lines.keys()
-    write_tables.plot(runs, tmp_path / "photographs.svg")
     report.plot([json.loads(row[0]) for row in stores["raw"]], tmp_path / "bench.svg")
     for drawn in tmp_path.iterdir():
         stored = (BOOK / "figures" / drawn.name).read_text("utf8")

@@ -97,8 +97,8 @@ def read(explorer: str) -> Rows:
                 continue
             title = ", ".join(run).replace("batch statistics", "training mode")
             count = "all" if title == "head" else title.removesuffix(" a class")
-            key = (count, backbone) if of_labels else (backbone, title)
-            found.setdefault((kind, *key), []).append(float(row["value"]))
+            key = (kind, count, backbone) if of_labels else (kind, backbone, title)
+            found.setdefault(key, []).append(float(row["value"]))
     return found
 
 

@@ -20,7 +20,7 @@ def notebooks() -> list[Path]:
 
 
 def chapters() -> list[Path]:
-    """Return the notebooks that have a number: chapter 1 comes first."""
+    """Return the notebooks of the chapters."""
     return notebooks()[1:]
 
 

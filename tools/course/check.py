@@ -287,11 +287,8 @@ def summary(rows: list[list[str]]) -> str:
 def main(handed_in: Path, table: Path, seconds: int, memory_mb: int) -> int:
     """Check a folder of notebooks; return the exit status, which says nothing of the answers.
 
-    Args:
-        handed_in: a folder with a folder or a file a student
-        table: the CSV to write, again after each student
-        seconds: for an answer, and as many for its check
-        memory_mb: for a kernel and what it starts
+    handed_in: a folder with a folder or a file a student. table: the CSV to write, again after each
+    student. seconds: for an answer, and as many for its check. memory_mb: for a kernel.
     """
     if not handed_in.is_dir():
         print(f"There is no folder {handed_in}.", file=sys.stderr)

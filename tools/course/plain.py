@@ -192,10 +192,9 @@ def all_copies() -> dict[str, str]:
     return {path.name: nbformat.writes(plain_notebook(path)) for path in notebooks()}
 
 
-def main(out: Path) -> int:
+def main(out: Path) -> None:
     """Write the plain copies of all chapters into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     for name, text in all_copies().items():
         (out / name).write_text(text, "utf8")
     print(f"written: plain copies of the chapters, in {out}")
-    return 0

@@ -270,10 +270,9 @@ def deck(path: Path, number: int) -> str:
     return TEMPLATE.format(title=escape(title(path)), pygments=style, slides=slides.html())
 
 
-def main(out: Path) -> int:
+def main(out: Path) -> None:
     """Write the decks of all chapters into a folder of the site."""
     out.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(chapters(), 1):
         (out / f"{path.stem}.html").write_text(deck(path, number), "utf8")
     print(f"written: slides of the chapters, in {out}")
-    return 0

@@ -1,10 +1,7 @@
-"""Write what was measured into the book: its tables, a figure, and the boxes "What we saw".
+"""Write what `measure_runs` found into the boxes "What we saw": `… tools.measure.write_tables`
 
-    python -m tools.measure.write_tables
-
-reads `book/runs.csv`, which `measure_runs` writes, and the tables of the benchmark; what a box has
-stands in `book/boxes.toml`. A box is an admonition whose name begins with `saw-`, in a chapter or a
-page. Its table and the line below it are replaced; what follows in the box stays.
+What a box has stands in `book/boxes.toml`. It is an admonition whose name begins with `saw-`. Its
+table and the line below it are replaced; what follows in it stays.
 """
 
 import csv
@@ -14,9 +11,6 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
-
-import matplotlib.pyplot as plt
-from matplotlib.ticker import PercentFormatter
 
 from helpers.metrics import accuracy_interval
 from helpers.runtime import atomic_write
@@ -154,52 +148,19 @@ def edit_notebook(path: Path, edited: Callable[[str], str]) -> None:
     write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-@plt.style.context(ROOT / "notebooks" / "matplotlibrc")
-def plot(runs: Runs, path: Path) -> None:
-    """Draw the accuracy on photographs of each way to train, a point a seed."""
-    heights = {"height_ratios": (8, 6)}  # as many as there are strategies
-    fig, axes = plt.subplots(2, 1, figsize=(5, 5.8), sharex=True, gridspec_kw=heights)
-    for ax, pictures in zip(axes, ("ants", "cifar10"), strict=True):
-        for backbone, color, marker in (("ResNet-18", "C0", "o"), ("Lite0", "C1", "s")):
-            name = backbone.lower().replace("-", "")
-            box = read_boxes()[f"saw-photographs-{pictures}-{name}"]
-            _, edition, measure, _ = box["columns"][0]
-            rows = [row for row in box["rows"] if row[1].endswith(backbone)]
-            points = [
-                (share, place)
-                for place, (_, run) in enumerate(rows)
-                for share in runs.values(box["pictures"], edition, run, measure).values()
-            ]
-            ax.plot(*zip(*points, strict=True), marker, color=color, alpha=0.6, label=backbone)
-            ax.set_yticks(range(len(rows)), [title for title, _ in rows])
-            ax.set_ylim(len(rows) - 0.5, -0.5)
-    axes[0].set_title("ants and bees, validation")
-    axes[1].set_title("CIFAR-10, test")
-    axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    fig.savefig(path, format="svg", metadata={"Date": None})
-    plt.close(fig)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a file whole."""
     with atomic_write(path) as aside:
         aside.write_text(text, "utf8")
 
 
-STORED = ("kinds", "labels", "ladder_resnet18", "ladder_lite0", "ladder_lite2")
-STORED += ("ten_resnet18", "ten_lite0")  # the groups that an explorer shows
-MEASURES = ("test accuracy", "validation accuracy", "last validation accuracy")
-
-
 def main() -> None:
     """Write all of it."""
     header, *rows = read_csv(BOOK / "runs.csv")
-    shown = [row for row in rows if row[2] in STORED and row[4] in MEASURES]
+    shown = [row for row in rows if row[2].split("_")[0] in ("kinds", "labels", "ladder", "ten")]
+    shown = [row for row in shown if row[4].endswith(("test accuracy", "validation accuracy"))]
     write_csv(ROOT / "helpers" / "explorers" / "stored.csv", [header, *shown])
     runs = Runs([header, *rows])
-    with atomic_write(BOOK / "figures" / "photographs.svg") as aside:
-        plot(runs, aside)
     lines = all_lines(runs)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         edit_notebook(path, lambda text: filled(text, lines))
