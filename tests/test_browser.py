@@ -327,10 +327,9 @@ EXPLORERS = {  # and films, by chapter
     "01_theory": ["After which stage"],
     "03_cifar10_feature_extraction": ["Method A is right"],
     "04_ants_bees_finetuning": ["Usually a crop", "The model is "],
-    "05_frozen_backbone": [
-        *("Batches seen", "Step", "Only 5 training pictures"),
-    ],
-    "07_how_much_to_train": ["244 rendered pictures"],
+    "05_frozen_backbone": ["Batches seen", "Step"],
+    "06_which_backbone": ["On photographs, which head"],
+    "07_how_much_to_train": ["244 rendered pictures", "Where does it gain most"],
     "08_your_own_pictures": ["A head has learned from few pictures"],
 }
 
@@ -415,22 +414,3 @@ def test_a_film_is_still_until_it_is_played(page, addresses):
         still = visible_settings(film)
         page.wait_for_timeout(600)
         assert visible_settings(film) == still
-
-
-def test_a_point_of_the_map_shows_its_picture(page, addresses):
-    page.goto(f"{addresses['file']}/notebooks/05_frozen_backbone.html")
-    explorer = page.locator(".explorer:has(.map)")
-    explorer.locator(".guess label").first.click()
-    explorer.locator(".sure").click()
-    points = explorer.locator(".map .point")
-    picture = points.first.locator("span")
-    expect(picture).to_be_hidden()
-    points.first.hover()
-    expect(picture).to_be_visible()
-    style = picture.evaluate("span => getComputedStyle(span).backgroundImage")
-    assert "data:image/webp" in style
-    points.first.focus()
-    for key, shown in (("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1)):
-        page.keyboard.press(key)
-        expect(points.nth(shown)).to_be_focused()
-        expect(points.nth(shown).locator("span")).to_be_visible()

@@ -7,6 +7,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -21,16 +22,14 @@ from scipy import stats
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from helpers import data, explorers
-from helpers.explorers import films, pieces
+from helpers.explorers import films, pieces, stored
 from helpers.explorers.crops import FILE, NUM_CROPS
 from helpers.explorers.form import Control, Explorer, Film
-from helpers.explorers.labels import nearest_average
 from helpers.explorers.layers import NODES, NUM_MAPS, NUM_NEIGHBORS, nearest, probe
 from helpers.explorers.luck import best_counts, chance_of_flip
 from helpers.explorers.own_picture import class_votes, maps_and_logits
@@ -160,17 +159,6 @@ def test_a_picture_is_what_the_network_sees(loaders):
     assert figure.img["src"].startswith("data:image/webp;base64,")
 
 
-def test_a_point_of_a_map_has_its_place_and_its_picture():
-    images = pieces.PointPictures([Image.new("RGB", (9, 9), color) for color in ("red", "blue")])
-    point = soup(images.point(1, 0.25, 0.5, "a <b>", 7, marked=True)).span
-    assert point["style"] == "left:25.0%;bottom:50.0%" and point["tabindex"] == "0"
-    assert point["class"] == ["point", "class-2", "marked"] and point["aria-label"] == "a <b>"
-    assert point.span["style"] == "background-position:-72px 0"
-    assert images.name in images.style and point.span["class"] == [images.name]
-    other = soup(images.point(2, 0, 0, "", 0, marked=False)).span
-    assert other["tabindex"] == "-1" and other["class"] == ["point", "class-0"]
-
-
 def test_luck_counts_the_chances_of_the_best_of_several_tries():
     right = np.arange(51)
     once, better = (stats.binom(50, p) for p in (0.8, 0.85))
@@ -228,31 +216,24 @@ def test_layers_shows_each_stage_of_each_picture(model, loaders):
     assert max(shares, key=shares.get) in explorer.answer
 
 
-def test_the_nearest_average_and_the_plane_are_scikit_learn_s():
-    classes = torch.arange(60) % 3
-    features, asked = torch.randn(60, 4) + classes[:, None], torch.randn(30, 4) + 1
-    known, asked = TensorDataset(features, classes), TensorDataset(asked)
-    expected = NearestCentroid().fit(features.numpy(), classes.numpy())
-    assert nearest_average(known, asked, 20, 3).tolist() == expected.predict(asked[:][0]).tolist()
-    assert len({tuple(nearest_average(known, asked, 2, seed).tolist()) for seed in range(5)}) > 1
+def test_the_plane_is_scikit_learn_s():
     assert pieces.spread(7, 3) == [0, 3, 6] and pieces.spread(2, 5) == [0, 1]
     features = torch.randn(40, 6) * torch.tensor([5.0, 3, 1, 1, 1, 1])
     for mine, other in zip(pieces.plane(features).T, PCA(2).fit_transform(features).T, strict=True):
         assert abs(np.corrcoef(mine, other)[0, 1]) == pytest.approx(1, abs=1e-4)
 
 
-def test_labels_marks_the_mistakes_and_says_the_share(model, loaders):
-    explorer = explorers.labels({"one": model, "two": model}, loaders.train, loaders, CPU)
-    names, counts = (control.options for control in explorer.controls)
-    assert (names, counts) == (["one", "two"], ["2", "5", "all"])
-    for count in counts:
-        view = soup(explorer.show("one", count))
-        points = view.select(".map .point")
-        for point in points:
-            true, called = point["aria-label"].split(", called ")
-            assert ("marked" in point["class"]) == (true != called)
-        assert len(points) == 7
-    assert f"{100 * (1 - len(view.select('.map .marked')) / 7):.1f} %" in view.get_text()
+@pytest.mark.parametrize("name", ["labels", "strategies"])
+def test_stored_runs_are_shown_as_the_store_has_them(name):
+    explorer, rows = getattr(explorers, name)(), stored.read(name)
+    for kind, option, _ in rows:
+        mine = {r: np.mean(s) for (k, o, r), s in rows.items() if (k, o) == (kind, option)}
+        best = max(mine, key=mine.get)
+        told = f"Highest on average: {best}, {100 * mine[best]:.1f} %"
+        assert told in soup(explorer.show(kind, option)).get_text()
+    measured = next(iter(reversed(rows.values())))  # against the book's own store
+    with (Path(__file__).parent.parent / "book" / "runs.csv").open() as file:
+        assert {f"{share:.5g}" for share in measured} <= {row[6] for row in csv.reader(file)}
 
 
 def test_crops_show_what_the_scale_says(loaders):

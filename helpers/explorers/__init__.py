@@ -2,12 +2,12 @@
 
 from helpers.explorers.crops import crops
 from helpers.explorers.films import boundary, drift
-from helpers.explorers.labels import labels
 from helpers.explorers.layers import layers
 from helpers.explorers.luck import luck
 from helpers.explorers.mistakes import mistakes
 from helpers.explorers.own_picture import OwnPicture
 from helpers.explorers.reliability import reliability
+from helpers.explorers.stored import labels, strategies
 from helpers.explorers.unfreeze import unfreeze
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "luck",
     "mistakes",
     "reliability",
+    "strategies",
     "unfreeze",
 ]

@@ -1,6 +1,5 @@
-"""What the views of explorers are made of: charts, tables, pictures, points."""
+"""What the views of explorers are made of: charts, tables, pictures."""
 
-import hashlib
 import html
 import io
 import re
@@ -20,7 +19,6 @@ from helpers.plots import restore
 
 SAFE = " /:;=,.()<>'!*-"  # within the quotation marks of an address
 SIDE = 88  # pixels of a small picture
-KINDS = 5  # kinds of points that look different
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -105,41 +103,3 @@ def plane(features: Tensor) -> Tensor:
     """Return each picture's place along the two directions of most variance, `(N, 2)`."""
     centered = features - features.mean(dim=0)
     return centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
-
-
-class PointPictures:
-    """Pictures that points of a map show when they are pointed at, all in one."""
-
-    side = 72  # pixels, as in the style sheet
-
-    def __init__(self, images: Sequence[Image.Image]):
-        """Lay them side by side."""
-        sheet = Image.new("RGB", (self.side * len(images), self.side))
-        for i, image in enumerate(images):
-            sheet.paste(image.resize((self.side, self.side)), (self.side * i, 0))
-        source = webp(sheet)
-        self.name = f"sheet-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-        self.style = f"<style>.{self.name} {{ background-image: url({source}); }}</style>"
-
-    def point(self, i: int, x: float, y: float, text: str, label: int, *, marked: bool) -> str:
-        """Return the point of picture i at a place from 0 to 1.
-
-        The first and those marked take the focus; arrow keys go to the others.
-        """
-        kind = f"class-{label % KINDS}{' marked' if marked else ''}"
-        stop = 0 if marked or i == 0 else -1
-        return (
-            f'<span class="point {kind}" style="left:{100 * x:.1f}%;bottom:{100 * y:.1f}%" '
-            f'role="img" aria-label="{html.escape(text)}" tabindex="{stop}">'
-            f'<span class="{self.name}" style="background-position:{-self.side * i}px 0">'
-            f"{html.escape(text)}</span></span>"
-        )
-
-
-def legend(class_names: Sequence[str]) -> str:
-    """Say which point is of which class."""
-    keys = (
-        f'<span class="point class-{i % KINDS}"></span> {html.escape(name)}'
-        for i, name in enumerate(class_names)
-    )
-    return f'<p class="legend">{" ".join(keys)}</p>'

@@ -16,7 +16,8 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from helpers import assets, data, models
-from helpers.features import cached_features, extract_features
+from helpers.features import backbone_of, cached_features, extract_features
+from helpers.metrics import predict
 from helpers.models import STRATEGIES, build, fixed_statistics, train_mode
 from helpers.pictures.splits import draw_per_class
 from helpers.recipe import fine_tune, fit_logistic_regression
@@ -144,10 +145,12 @@ def labels(seed: int) -> Iterator[Row]:
 def lite_views(seed: int) -> Iterator[Row]:
     """Fit the best head on four views of each training picture, for each larger backbone."""
     for backbone in (IMAGENET, LARGER):
-        model, load = build(backbone.name, 2), loading(backbone, seed)
+        network = backbone_of(build(backbone.name, 2), get_device())
+        train, parts = loading(backbone, seed)().train, features(backbone)
         seed_everything(seed)
-        train = extract_features(model, load().train, get_device(), num_views=4)
-        yield from head(f"four views, {backbone.title}", train, features(backbone))
+        views = zip(*(predict(network, train, get_device()) for _ in range(4)), strict=True)
+        four = TensorDataset(*map(torch.cat, views))
+        yield from head(f"four views, {backbone.title}", four, parts)
 
 
 def sizes(seed: int) -> Iterator[Row]:

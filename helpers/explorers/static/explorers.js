@@ -52,15 +52,6 @@
     });
   }
 
-  // Arrow keys go from point to point of a map; the tabulator goes to those that are ringed.
-  function walkPoints(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const points = [...(event.target.closest(".map")?.children ?? [])];
-    if (!step || !points.length) return;
-    event.preventDefault();
-    points.at((points.indexOf(event.target) + step) % points.length).focus();
-  }
-
   // Let a button move a film's slider to its end, a frame at a time; it stops at any touch. For who
   // wants little motion, each press is a frame.
   function play(film, views) {
@@ -112,7 +103,6 @@
         show(explorer, views);
       });
     }
-    explorer.addEventListener("keydown", walkPoints);
     const guess = explorer.querySelector(".guess");
     if (guess) askFirst(explorer, guess);
     if (explorer.querySelector(".play")) play(explorer, views);
