@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -227,7 +228,7 @@ def test_the_plane_is_scikit_learn_s():
 def test_stored_runs_are_shown_as_the_store_has_them(name):
     explorer, rows = getattr(explorers, name)(), stored.read(name)
     for kind, option, _ in rows:
-        mine = {r: np.mean(s) for (k, o, r), s in rows.items() if (k, o) == (kind, option)}
+        mine = {r: mean(s) for (k, o, r), s in rows.items() if (k, o) == (kind, option)}
         best = max(mine, key=mine.get)
         told = f"Highest on average: {best}, {100 * mine[best]:.1f} %"
         assert told in soup(explorer.show(kind, option)).get_text()

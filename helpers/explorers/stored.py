@@ -54,8 +54,8 @@ def strategies() -> Explorer:
         "Backbone",
         question="Where does it gain most to train all of the network, beyond its best head?",
         guesses=("ResNet-18 on renders", "Lite2 on photographs", "nowhere: within a point"),
-        answer=f"ResNet-18 gains {100 * gains[0]:.1f} points on renders. Lite2 on photographs: "
-        f"{100 * gains[1]:.1f} points.".replace("-", "−"),
+        answer=f"Points gained over the head: {100 * gains[0]:+.1f} with ResNet-18 on renders, "
+        f"{100 * gains[1]:+.1f} with Lite2 on photographs.",
     )
 
 
