@@ -1,8 +1,14 @@
 """Any backbone: the same loops, freezing, features and groups, whatever its head is called."""
 
+import functools
+from pathlib import Path
+
+import nbformat
 import pytest
 import safetensors.torch
+import timm
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -13,6 +19,7 @@ from helpers.models import build, changed, head_name, head_of, parameter_groups,
 from helpers.plots import restore
 from helpers.training import fit, train_one_epoch
 
+ROOT = Path(__file__).parent.parent
 LITE0, LITE2 = "tf_efficientnet_lite0", "tf_efficientnet_lite2"
 # The network, its head, the side of its pictures.
 NETWORKS = {
@@ -66,8 +73,6 @@ def test_a_frozen_backbone_is_bit_identical_after_training(name, pictures, crite
 
 def test_what_drops_layers_at_random_stays_in_evaluation_mode_where_it_is_frozen(cpu):
     """Else, the features of a frozen transformer would be others in each epoch."""
-    import timm
-
     model = timm.create_model("convnext_atto", num_classes=2, drop_path_rate=0.5)
     model.requires_grad_(False)
     head_of(model).requires_grad_(True)
@@ -201,3 +206,15 @@ def test_damaged_weights_are_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(assets.RENDERED, LITE0, changed)
     with pytest.raises(ValueError, match=r"missing or changed: take it"):
         build(LITE0, 2)
+
+
+def test_the_lines_for_larger_backbones_run_with_random_weights(monkeypatch, capsys):
+    """They stand in chapter 6 for who has internet."""
+    cells = nbformat.read(ROOT / "notebooks" / "06_which_backbone.ipynb", 4).cells
+    (code,) = (cell.source for cell in cells if "vit_base_patch32_clip" in cell.source)
+    create = functools.partial(timm.create_model, pretrained=False)
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: create(name, num_classes=0))
+    names = {"timm": timm, "torch": torch, "picture": Image.new("RGB", (90, 70))}
+    exec(code.split("```python\n")[1].split("```")[0], names)
+    sizes = [line.split("[")[1] for line in capsys.readouterr().out.splitlines()]
+    assert sizes == ["1, 384])", "1, 384])", "1, 768])"]

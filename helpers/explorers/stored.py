@@ -96,6 +96,7 @@ def read(explorer: str) -> Rows:
             if row["measure"] != MEASURES[kind][of_labels]:
                 continue
             title = ", ".join(run).replace("batch statistics", "training mode")
+            title = title.replace("new head", "without the head first")
             count = "all" if title == "head" else title.removesuffix(" a class")
             key = (kind, count, backbone) if of_labels else (kind, backbone, title)
             found.setdefault(key, []).append(float(row["value"]))

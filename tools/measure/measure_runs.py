@@ -7,8 +7,7 @@ adds to `book/runs.csv` what is not there yet, a row a number; `write_tables` ma
 boxes of the book from it. A run is named as the boxes name it. The numbers are those of one thread:
 start it with OMP_NUM_THREADS=1, one edition after the other, or each with an --out of its own.
 
-CIFAR-10 is read from the folder of `make data`. With --any-cifar10 another copy of it will do, such
-as one that went through JPEG.
+With --any-cifar10 another copy of CIFAR-10 will do, such as one that went through JPEG.
 """
 
 import argparse
