@@ -205,7 +205,7 @@ def test_a_page_is_whole_on_every_screen_for_everybody(page, site, chapter):
         needed = page.evaluate("document.documentElement.scrollWidth")
         assert needed <= width, f"{width} pixels: {needed} wide"
         right = open_what_is_folded(page)
-        assert right >= 3 or chapter.removeprefix("notebooks/") not in NOTEBOOKS
+        assert right >= 3 or chapter.removeprefix("notebooks/") not in NOTEBOOKS[1:]
         assert page.errors == []
         assert {urlsplit(url).scheme for url in page.asked} <= {"file", "data", "blob"}
         if width == 1400:
@@ -213,7 +213,7 @@ def test_a_page_is_whole_on_every_screen_for_everybody(page, site, chapter):
         follow(page, schemes[1])
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", NOTEBOOKS[1:])
 def test_slides_fit_the_projector(page, addresses, name):
     page.set_viewport_size({"width": 1280, "height": 720})
     page.goto(f"{addresses['file']}/slides/{name}.html")
@@ -236,7 +236,7 @@ def test_slides_fit_the_projector(page, addresses, name):
     assert too_large == []
     assert page.eval_on_selector_all("img", BROKEN) == []
     assert page.errors == [] and other_hosts(page, "") == []
-    if name == NOTEBOOKS[3]:
+    if name == NOTEBOOKS[4]:
         assert violations(page) == []
 
 
